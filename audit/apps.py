@@ -1,0 +1,20 @@
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class AuditConfig(AppConfig):
+    name = "audit"
+    verbose_name = _("Audit")
+
+    def ready(self) -> None:
+        post_migrate.connect(_ensure_partitions, sender=self, dispatch_uid="audit.partitions")
+
+
+def _ensure_partitions(plan: list[Any], **_kwargs: Any) -> None:
+    from audit.partitions import ensure_partitions  # noqa: PLC0415 - the connection is not usable before
+
+    ensure_partitions(timezone.now())

@@ -1,0 +1,36 @@
+"""The registered names of what can happen. An unknown name fails at once, so the register's vocabulary stays known."""
+
+from enum import StrEnum
+
+
+class Operation(StrEnum):
+    """``noun.verb in the past``; users filter the register by these."""
+
+    # inference (written by the gateway)
+    INFERENCE_CHAT = "inference.chat"
+    INFERENCE_COMPLETION = "inference.completion"
+    # people and access
+    USER_CREATED = "user.created"
+    USER_PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - a name, not a password
+    USER_SIGNED_IN = "user.signed_in"
+    USER_SIGN_IN_FAILED = "user.sign_in_failed"
+    USER_SIGNED_OUT = "user.signed_out"
+    TOKEN_CREATED = "token.created"  # noqa: S105
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105
+    PROJECT_CREATED = "project.created"
+    API_KEY_CREATED = "api_key.created"
+    API_KEY_REVOKED = "api_key.revoked"
+    # catalogue
+    MODEL_CREATED = "model.created"
+    VERSION_CREATED = "version.created"
+    VERSION_RETIRED = "version.retired"
+    # deployments
+    DEPLOYMENT_CREATED = "deployment.created"
+    DEPLOYMENT_CHANGED = "deployment.changed"
+    DEPLOYMENT_SCALED = "deployment.scaled"
+    DEPLOYMENT_DELETED = "deployment.deleted"
+    REPLICA_STATE_CHANGED = "replica.state_changed"
+    # routes
+    ROUTE_CREATED = "route.created"
+    ROUTE_CHANGED = "route.changed"
+    ROUTE_DELETED = "route.deleted"

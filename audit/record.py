@@ -1,0 +1,111 @@
+"""Writing the register from the control plane: one function, called by every action inside its transaction."""
+
+import itertools
+import os
+import socket
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from django.db import connection
+from django.utils import timezone
+from psycopg.types.json import Jsonb
+
+from audit.operations import Operation
+from inference.contract.events import COLUMNS, TABLE, Event
+from inference.contract.ids import uuid7
+
+Source = Literal["ui", "api", "cli", "worker"]
+Kind = Literal["management", "security", "system"]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, from where and by what means. Copied as text into the register, so that a row outlives its actor."""
+
+    type: Literal["user", "service_account", "system", "anonymous"]
+    id: str
+    name: str
+    source: Source
+    auth_method: str = ""
+    ip: str | None = None
+    client: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What was acted on, as text."""
+
+    type: str
+    id: str
+    name: str
+
+
+_HOST = socket.gethostname()
+_counter = itertools.count(1)
+_writer = ""
+_writer_pid = 0
+
+
+def _next_in_line() -> tuple[str, int]:
+    """This process's name as a writer and its next number; a forked child is a writer of its own."""
+    global _writer, _writer_pid, _counter
+    if _writer_pid != os.getpid():
+        _writer_pid = os.getpid()
+        _writer = f"{_HOST}/{_writer_pid}/{uuid7().hex[:12]}"
+        _counter = itertools.count(1)
+    return _writer, next(_counter)
+
+
+def record(
+    operation: Operation,
+    *,
+    actor: Actor,
+    target: Target,
+    project: str = "",
+    reason: str = "",
+    changes: dict[str, Any] | None = None,
+    detail: dict[str, Any] | None = None,
+    kind: Kind = "management",
+    status: str = "ok",
+) -> Event:
+    """Append one event in the current transaction: it is there if and only if the change it tells of is.
+
+    `changes` maps a field to ``[before, after]`` and never holds a secret. Raises ValueError for an unregistered operation.
+    """
+    writer, number = _next_in_line()
+    event = Event(
+        id=uuid7(),
+        kind=kind,
+        operation=Operation(operation).value,
+        project=project,
+        request_id=actor.request_id,
+        writer=writer,
+        writer_seq=number,
+        actor_type=actor.type,
+        actor_id=actor.id,
+        actor_name=actor.name,
+        auth_method=actor.auth_method,
+        target_type=target.type,
+        target_id=target.id,
+        target_name=target.name,
+        changes=changes,
+        at=timezone.now(),
+        source_ip=actor.ip,
+        host=_HOST,
+        reason=reason,
+        source=actor.source,
+        client=actor.client,
+        detail=detail,
+        status=status,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, [_adapt(getattr(event, name)) for name in COLUMNS])
+    return event
+
+
+_INSERT = f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"  # noqa: S608 - names of our own
+
+
+def _adapt(value: Any) -> Any:
+    return Jsonb(value) if isinstance(value, dict) else value

@@ -1,0 +1,27 @@
+from django.db import transaction
+
+from audit.operations import Operation
+from audit.record import Actor, record
+from controlplane.actions.base import project_name, reconcile_on_commit, target_of, validate
+from controlplane.engine_options import check_engine_options
+from controlplane.models import Deployment
+from controlplane.permissions import Permission, require
+
+
+@transaction.atomic
+def scale_deployment(deployment: Deployment, *, replicas: int, actor: Actor, reason: str = "") -> Deployment:
+    """Order another number of replicas; 0 stops all engines and keeps the deployment."""
+    require(actor, Permission.DEPLOYMENT_SCALE)
+    deployment = Deployment.objects.select_for_update().get(pk=deployment.pk)
+    before = deployment.replicas
+    deployment.replicas = replicas
+    check_engine_options(deployment)
+    validate(deployment)
+    if before != replicas:
+        deployment.save(update_fields=["replicas", "updated_at"])
+        record(
+            Operation.DEPLOYMENT_SCALED, actor=actor, target=target_of(deployment), reason=reason,
+            project=project_name(deployment.project), changes={"replicas": [before, replicas]},
+        )  # fmt: skip
+        reconcile_on_commit(deployment)
+    return deployment

@@ -1,0 +1,71 @@
+"""Which engine options a deployment may carry, and how its parts must fit together."""
+
+import re
+from urllib.parse import urlsplit
+
+from django.utils.translation import gettext as _
+
+from controlplane.errors import Invalid
+from controlplane.models import Deployment
+from controlplane.models.deployments import Backend, Flavour
+
+_FLAG = re.compile(r"[a-z][a-z0-9-]{0,63}\Z", re.ASCII)
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}\Z", re.ASCII)
+
+# Signalbox sets these itself; a second value would break routing, isolation or adoption.
+OWN_FLAGS = frozenset({"model", "served-model-name", "host", "port", "uds", "api-key", "root-path", "middleware"})
+# Variables that would run somebody's code in the engine or lead it elsewhere.
+FORBIDDEN_VARIABLES = frozenset({"PATH", "HOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "VLLM_API_KEY"})
+
+
+def check_engine_options(deployment: Deployment) -> None:
+    """Raise `Invalid`, naming the field, unless flavour, backend, URL and engine options fit together."""
+    external = deployment.flavour == Flavour.EXTERNAL
+    if external != (deployment.backend == Backend.EXTERNAL):
+        raise Invalid(_("The flavour external and the backend external go together."), field="backend")
+    if external:
+        _check_url(deployment.external_url)
+        if deployment.replicas > 1:
+            raise Invalid(_("An external engine is one replica: one URL."), field="replicas")
+    elif deployment.external_url:
+        raise Invalid(_("Only an external engine has a URL."), field="external_url")
+    _check_args(deployment.engine_args)
+    _check_env(deployment.engine_env)
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise Invalid(_("Give the engine's URL, such as http://10.0.0.5:8000."), field="external_url")
+    if parts.username or parts.query or parts.fragment or parts.path.strip("/") not in {"", "v1"}:
+        raise Invalid(_("Give scheme, host and port only; /v1 is added where needed."), field="external_url")
+
+
+def _check_args(args: object) -> None:
+    if not isinstance(args, dict):
+        raise Invalid(_('Engine arguments are an object such as {"max-model-len": 2048}.'), field="engine_args")
+    for name, value in args.items():
+        if not _FLAG.match(name):
+            raise Invalid(_("%(name)s is not an engine flag: write it without dashes in front.") % {"name": name}, field="engine_args")  # fmt: skip
+        if name in OWN_FLAGS:
+            raise Invalid(_("Signalbox sets %(name)s itself.") % {"name": name}, field="engine_args")
+        if not isinstance(value, bool | int | float | str | dict | list) or _has_control(value):
+            raise Invalid(_("%(name)s must be text, a number, true, false, an object or a list.") % {"name": name}, field="engine_args")  # fmt: skip
+
+
+def _check_env(variables: object) -> None:
+    if not isinstance(variables, dict):
+        raise Invalid(_("The engine environment is an object of texts."), field="engine_env")
+    for name, value in variables.items():
+        if not _VARIABLE.match(name) or name in FORBIDDEN_VARIABLES or name.startswith("LD_"):
+            raise Invalid(_("The variable %(name)s cannot be set.") % {"name": name}, field="engine_env")
+        if not isinstance(value, str) or _has_control(value):
+            raise Invalid(_("The value of %(name)s must be text.") % {"name": name}, field="engine_env")
+
+
+def _has_control(value: object) -> bool:
+    return isinstance(value, str) and any(ord(char) < 32 or ord(char) == 127 for char in value)

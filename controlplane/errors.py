@@ -1,0 +1,35 @@
+"""What an action refuses, by name. The REST API, the console and the commands show `message`; `code` stays stable.
+
+    Refused
+    ├── NotAllowed      the actor may not do this
+    ├── Conflict        it clashes with what is there
+    └── Invalid         a value is wrong; `field` names it
+"""
+
+
+class Refused(Exception):
+    """The action was refused and changed nothing."""
+
+    code = "refused"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code:
+            self.code = code
+
+
+class NotAllowed(Refused):
+    code = "not_allowed"
+
+
+class Conflict(Refused):
+    code = "conflict"
+
+
+class Invalid(Refused):
+    code = "invalid"
+
+    def __init__(self, message: str, *, field: str = "", code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.field = field

@@ -1,0 +1,84 @@
+"""The states of things and the moves between them: one table, and the only code that assigns `.state`.
+
+`docs/lifecycle.md` is drawn from `TRANSITIONS` (``manage.py draw_lifecycle``).
+"""
+
+from typing import Protocol
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
+
+class ReplicaState(TextChoices):
+    """One engine, from the order to start it until it is gone."""
+
+    PENDING = "pending", _("Pending")
+    STARTING = "starting", _("Starting")
+    READY = "ready", _("Ready")
+    UNHEALTHY = "unhealthy", _("Unhealthy")
+    BACKOFF = "backoff", _("Waiting to restart")
+    CRASH_LOOP = "crash_loop", _("Crash loop")
+    STOPPING = "stopping", _("Stopping")
+    STOPPED = "stopped", _("Stopped")
+
+
+class DeploymentState(TextChoices):
+    """A deployment as a whole, computed from its replicas."""
+
+    PENDING = "pending", _("Pending")
+    PROGRESSING = "progressing", _("Progressing")
+    READY = "ready", _("Ready")
+    DEGRADED = "degraded", _("Degraded")
+    FAILED = "failed", _("Failed")
+    STOPPED = "stopped", _("Stopped")
+
+
+class VersionState(TextChoices):
+    """A model version: may it be deployed?"""
+
+    AVAILABLE = "available", _("Available")
+    RETIRED = "retired", _("Retired")
+
+
+_R, _D, _V = ReplicaState, DeploymentState, VersionState
+
+TRANSITIONS: dict[TextChoices, frozenset[TextChoices]] = {
+    _R.PENDING: frozenset({_R.STARTING, _R.BACKOFF, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
+    _R.STARTING: frozenset({_R.READY, _R.UNHEALTHY, _R.BACKOFF, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
+    _R.READY: frozenset({_R.UNHEALTHY, _R.STARTING, _R.BACKOFF, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
+    _R.UNHEALTHY: frozenset({_R.READY, _R.STARTING, _R.BACKOFF, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
+    _R.BACKOFF: frozenset({_R.STARTING, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
+    _R.CRASH_LOOP: frozenset({_R.STARTING, _R.BACKOFF, _R.STOPPING, _R.STOPPED}),
+    _R.STOPPING: frozenset({_R.STOPPED}),
+    _R.STOPPED: frozenset({_R.PENDING, _R.STARTING}),
+    **{state: frozenset(set(_D) - {state}) for state in _D},
+    _V.AVAILABLE: frozenset({_V.RETIRED}),
+    _V.RETIRED: frozenset({_V.AVAILABLE}),
+}
+
+
+class IllegalTransition(Exception):
+    """A move that the table does not know."""
+
+
+class Stateful(Protocol):
+    state: str
+
+
+def can_move(current: TextChoices, new: TextChoices) -> bool:
+    """True when `new` may follow `current`. Staying is no move and always allowed."""
+    return current is new or new in TRANSITIONS[current]
+
+
+def move(thing: Stateful, new: TextChoices) -> bool:
+    """Assign `thing.state`; the caller saves it. False when it was there already.
+
+    Raises `IllegalTransition` when the table does not know the move.
+    """
+    current = type(new)(thing.state)
+    if current is new:
+        return False
+    if not can_move(current, new):
+        raise IllegalTransition(f"{type(new).__name__}: {current.value} -> {new.value} is not in the table")
+    thing.state = new.value
+    return True

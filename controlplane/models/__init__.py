@@ -1,0 +1,21 @@
+"""The nouns. Actions write what is desired, the reconciler writes what is observed; reads are free."""
+
+from .access import ApiKey, ManagementToken, Project, User
+from .catalog import Model, ModelVersion
+from .deployments import Deployment, DeploymentStatus, Replica, ReplicaTransition
+from .routes import Route, RouteTarget
+
+__all__ = [
+    "ApiKey",
+    "Deployment",
+    "DeploymentStatus",
+    "ManagementToken",
+    "Model",
+    "ModelVersion",
+    "Project",
+    "Replica",
+    "ReplicaTransition",
+    "Route",
+    "RouteTarget",
+    "User",
+]

@@ -1,0 +1,90 @@
+"""Who may do things: people, projects, the keys of the gateway and the tokens of the management API."""
+
+from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from .base import Noun, dns_label
+
+
+class User(AbstractUser):
+    """A person who signs in to the console."""
+
+    must_change_password = models.BooleanField(
+        _("must change password"), default=False, help_text=_("The password was given out once and has to be replaced.")
+    )
+
+    class Meta(AbstractUser.Meta):
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+
+
+class Project(Noun):
+    """A tenant. Every other object belongs to one project, or to the platform when its project is empty."""
+
+    name = models.CharField(_("name"), max_length=52, unique=True, validators=[dns_label])
+    title = models.CharField(_("title"), max_length=200, blank=True)
+
+    class Meta:
+        ordering = ("name",)
+        verbose_name = _("project")
+        verbose_name_plural = _("projects")
+
+    def __str__(self) -> str:
+        return self.title or self.name
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def usable(self) -> "ApiKeyQuerySet":
+        """Keys that the gateway lets in now."""
+        return self.filter(revoked_at=None).exclude(expires_at__lte=timezone.now())
+
+
+class ApiKey(Noun):
+    """A key for the gateway. Only its HMAC is stored; the whole key is shown once, when it is made."""
+
+    project = models.ForeignKey(Project, models.PROTECT, related_name="api_keys", verbose_name=_("project"))
+    name = models.CharField(_("name"), max_length=100)
+    key_id = models.CharField(_("key id"), max_length=8, unique=True, editable=False)
+    digest = models.CharField(max_length=64, editable=False)
+    routes = ArrayField(
+        models.CharField(max_length=128), verbose_name=_("routes"), null=True, blank=True,
+        help_text=_("Names of the routes it may call; empty means all that its project may call."),
+    )  # fmt: skip
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
+    created_by = models.CharField(_("created by"), max_length=150, blank=True, editable=False)
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at",)
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
+
+    def __str__(self) -> str:
+        return f"{self.name} (sbx_{self.key_id}_…)"
+
+    @property
+    def usable(self) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+
+class ManagementToken(Noun):
+    """A bearer token of the management API; acts as its user. Only the SHA-256 is stored."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="management_tokens", verbose_name=_("user"))
+    name = models.CharField(_("name"), max_length=100)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ("-created_at",)
+        verbose_name = _("management token")
+        verbose_name_plural = _("management tokens")
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,49 @@
+"""What can be deployed: models and their versions."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from controlplane.lifecycle import VersionState
+
+from .access import Project
+from .base import Noun, dns_label
+
+
+class Model(Noun):
+    """A model by name, such as ``qwen3-32b``; its weights belong to its versions."""
+
+    project = models.ForeignKey(
+        Project, models.PROTECT, null=True, blank=True, related_name="models", verbose_name=_("project"),
+        help_text=_("Empty: every project may use it."),
+    )  # fmt: skip
+    name = models.CharField(_("name"), max_length=52, unique=True, validators=[dns_label])
+    description = models.TextField(_("description"), blank=True, max_length=2000)
+
+    class Meta:
+        ordering = ("name",)
+        verbose_name = _("model")
+        verbose_name_plural = _("models")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ModelVersion(Noun):
+    """One set of weights. `source` says where they are: a directory, ``hf:org/name``, ``modelscope:org/name`` or ``external:``."""
+
+    model = models.ForeignKey(Model, models.PROTECT, related_name="versions", verbose_name=_("model"))
+    name = models.CharField(_("version"), max_length=52, validators=[dns_label])
+    source = models.CharField(_("source"), max_length=500)
+    max_model_len = models.PositiveIntegerField(_("context length"), null=True, blank=True, help_text=_("In tokens."))
+    state = models.CharField(
+        _("state"), max_length=20, choices=VersionState.choices, default=VersionState.AVAILABLE, editable=False
+    )
+
+    class Meta:
+        ordering = ("model__name", "-created_at")
+        constraints = (models.UniqueConstraint(fields=("model", "name"), name="version_name_once_a_model"),)
+        verbose_name = _("version")
+        verbose_name_plural = _("versions")
+
+    def __str__(self) -> str:
+        return f"{self.model.name}:{self.name}"

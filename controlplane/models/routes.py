@@ -1,0 +1,47 @@
+"""Public model names and where their traffic goes."""
+
+from django.core.validators import MaxValueValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from .access import Project
+from .base import Noun, public_name
+from .deployments import Deployment
+
+
+class Route(Noun):
+    """The model name that clients write; its weighted targets are deployments."""
+
+    project = models.ForeignKey(
+        Project, models.PROTECT, null=True, blank=True, related_name="routes", verbose_name=_("project"),
+        help_text=_("Empty: every project may call it."),
+    )  # fmt: skip
+    name = models.CharField(_("name"), max_length=128, unique=True, validators=[public_name])
+
+    class Meta:
+        ordering = ("name",)
+        verbose_name = _("route")
+        verbose_name_plural = _("routes")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RouteTarget(models.Model):
+    """A share of a route's traffic for one deployment."""
+
+    id = models.BigAutoField(primary_key=True)
+    route = models.ForeignKey(Route, models.CASCADE, related_name="targets", verbose_name=_("route"))
+    deployment = models.ForeignKey(Deployment, models.PROTECT, related_name="targets", verbose_name=_("deployment"))
+    weight = models.PositiveSmallIntegerField(
+        _("weight"), default=100, validators=[MaxValueValidator(1000)], help_text=_("0: no traffic.")
+    )
+
+    class Meta:
+        ordering = ("id",)
+        constraints = (models.UniqueConstraint(fields=("route", "deployment"), name="deployment_once_a_route"),)
+        verbose_name = _("target")
+        verbose_name_plural = _("targets")
+
+    def __str__(self) -> str:
+        return f"{self.route} → {self.deployment} ({self.weight})"

@@ -1,0 +1,161 @@
+"""Publishing the gateway's tables to Redis: after a commit, and in full by the workers' periodic pass.
+
+A lost message costs seconds, never truth: the tables themselves stand in Redis, and the full publish renews them.
+"""
+
+import logging
+import secrets
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import cache
+
+from django.conf import settings
+from django.utils import timezone
+from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import RedisError
+
+from controlplane.lifecycle import ReplicaState
+from controlplane.models import ApiKey, Deployment, Replica, Route
+from controlplane.models.deployments import Flavour
+from inference.contract import tables
+from inference.contract.keys import engine_key
+
+logger = logging.getLogger(__name__)
+
+KEYS_A_BATCH = 5_000
+LONGEST_ACTION = timedelta(seconds=60)
+
+
+@cache
+def redis_client() -> Redis:
+    """The process's client; redis-py's pool makes it safe to share between threads."""
+    return Redis.from_url(settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=2)
+
+
+def route_table() -> tables.RouteTable:
+    """All routes with their ready replicas, as the gateway reads them. Four queries, whatever the number of routes."""
+    ready: dict[object, list[tables.ReplicaEntry]] = defaultdict(list)
+    for replica in Replica.objects.filter(state=ReplicaState.READY).select_related("deployment").order_by("ordinal"):
+        ready[replica.deployment_id].append(_replica_entry(replica))
+    routes = Route.objects.select_related("project").prefetch_related("targets__deployment__version__model")
+    return tables.RouteTable(tuple(_route_entry(route, ready) for route in routes))
+
+
+def _replica_entry(replica: Replica) -> tables.ReplicaEntry:
+    own = replica.deployment.flavour != Flavour.EXTERNAL
+    return tables.ReplicaEntry(
+        name=replica.name, url=replica.url, key=engine_key(settings.SECRET_KEY, replica.name) if own else ""
+    )
+
+
+def _route_entry(route: Route, ready: dict[object, list[tables.ReplicaEntry]]) -> tables.RouteEntry:
+    targets = [target for target in route.targets.all() if target.weight]
+    lengths = [length for target in targets if (length := target.deployment.version.max_model_len)]
+    return tables.RouteEntry(
+        name=route.name,
+        project=route.project.name if route.project else None,
+        created=int(route.created_at.timestamp()),
+        max_model_len=min(lengths, default=None),
+        targets=tuple(
+            _target_entry(target.deployment, target.weight, ready[target.deployment_id]) for target in targets
+        ),
+    )
+
+
+def _target_entry(deployment: Deployment, weight: int, replicas: list[tables.ReplicaEntry]) -> tables.TargetEntry:
+    return tables.TargetEntry(
+        deployment=deployment.name,
+        weight=weight,
+        model=deployment.version.model.name,
+        version=str(deployment.version),
+        served_name=deployment.served_name,
+        replicas=tuple(replicas),
+    )
+
+
+def key_entry(key: ApiKey) -> tables.KeyEntry:
+    """A key as the gateway reads it."""
+    return tables.KeyEntry(
+        id=key.key_id,
+        digest=key.digest,
+        project=key.project.name,
+        name=key.name,
+        routes=tuple(key.routes) if key.routes else None,
+        expires=key.expires_at.timestamp() if key.expires_at else None,
+    )
+
+
+def _announce(pipeline: Pipeline, kind: str, key_id: str = "") -> None:
+    pipeline.xadd(tables.CHANGES, {"kind": kind, "id": key_id}, maxlen=tables.CHANGES_KEPT, approximate=True)
+
+
+def publish_routes() -> None:
+    """Write the route table and announce it, if it differs from what Redis holds. Redis down is logged, not raised."""
+    payload = tables.encode(route_table())
+    try:
+        client = redis_client()
+        if client.get(tables.ROUTES) == payload:
+            return
+        with client.pipeline() as pipeline:
+            pipeline.set(tables.ROUTES, payload)
+            _announce(pipeline, tables.CHANGE_ROUTES)
+            pipeline.execute()
+    except RedisError as exc:
+        logger.warning("routes not published, the periodic pass will: %s", exc)
+
+
+def publish_key(key: ApiKey) -> None:
+    """Write one key, or take it out when it may not be used any more, and announce it."""
+    try:
+        with redis_client().pipeline() as pipeline:
+            if key.usable:
+                pipeline.hset(tables.KEYS, key.key_id, tables.encode(key_entry(key)))
+            else:
+                pipeline.hdel(tables.KEYS, key.key_id)
+            _announce(pipeline, tables.CHANGE_KEY, key.key_id)
+            pipeline.execute()
+    except RedisError as exc:
+        logger.warning("key %s not published, the periodic pass will: %s", key.key_id, exc)
+
+
+def publish_all() -> None:
+    """Write everything anew under a new generation. Raises `RedisError` when Redis is away.
+
+    Keys are built in a second hash that takes the place of the first in one step, so no gateway sees half of them.
+    """
+    client = redis_client()
+    begun = timezone.now()
+    fresh = tables.KEYS + ".new"
+    client.delete(fresh)
+    for batch in _in_batches(ApiKey.objects.usable().select_related("project").iterator(KEYS_A_BATCH)):
+        client.hset(fresh, mapping={key.key_id: tables.encode(key_entry(key)) for key in batch})
+    with client.pipeline() as pipeline:
+        if client.exists(fresh):
+            pipeline.rename(fresh, tables.KEYS)
+        else:
+            pipeline.delete(tables.KEYS)
+        pipeline.set(tables.ROUTES, tables.encode(route_table()))
+        pipeline.set(tables.GENERATION, secrets.token_hex(8))
+        _announce(pipeline, tables.CHANGE_ALL)
+        pipeline.execute()
+    # A key that changed while the new hash was being filled was written to the old one: write it once more.
+    for key in ApiKey.objects.filter(updated_at__gte=begun - LONGEST_ACTION).select_related("project"):
+        publish_key(key)
+
+
+def _in_batches(keys: Iterable[ApiKey]) -> Iterable[list[ApiKey]]:
+    batch: list[ApiKey] = []
+    for key in keys:
+        batch.append(key)
+        if len(batch) == KEYS_A_BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def published() -> bool:
+    """True when Redis holds a full set of tables: False after it was wiped. Raises `RedisError` when it is away."""
+    return bool(redis_client().exists(tables.GENERATION))

@@ -1,0 +1,40 @@
+"""A pytest plugin that gives the suite a PostgreSQL and a Valkey of its own before Django reads its settings.
+
+With DATABASE_URL and REDIS_URL set, those servers are used instead.
+"""
+
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from config import embedded
+
+_started: list[tuple[embedded.Server, subprocess.Popen[bytes]]] = []
+_home = Path(tempfile.mkdtemp(prefix="sbx-test-"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The earliest hook: pytest-django reads the settings in the next one."""
+    del parser
+    os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
+    os.environ.setdefault("SIGNALBOX_PLAIN_HTTP", "1")
+    os.environ["SIGNALBOX_HOME"] = str(_home)
+    for variable, make in (("DATABASE_URL", embedded.postgres), ("REDIS_URL", embedded.valkey)):
+        if not os.environ.get(variable):
+            server = make(_home)
+            _started.append((server, server.start(_home / f"{server.name}.log")))
+            server.wait()
+            os.environ[variable] = server.url
+
+
+def pytest_unconfigure() -> None:
+    while _started:
+        server, process = _started.pop()
+        process.send_signal(server.stop_signal)
+        process.wait(30)
+    shutil.rmtree(_home, ignore_errors=True)
