@@ -46,8 +46,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    # "controlplane.middleware.RequestContextMiddleware",
-    # "controlplane.middleware.OneTimePasswordMiddleware",
+    "controlplane.middleware.request_id_middleware",
+    "controlplane.middleware.one_time_password_middleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

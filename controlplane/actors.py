@@ -1,0 +1,47 @@
+"""From a request, a command or a task to the `Actor` that the register names."""
+
+import getpass
+import re
+import secrets
+from typing import Literal
+
+from django.http import HttpRequest
+
+from audit.record import Actor
+from controlplane.models import User
+
+SYSTEM = Actor(type="system", id="signalbox", name="Signalbox", source="worker")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}\Z", re.ASCII)
+_LONGEST_CLIENT = 120
+
+
+def command_line() -> Actor:
+    """Whoever runs ``manage.py`` on the host: trusted as the system, named by their account there."""
+    return Actor(type="system", id="cli", name=getpass.getuser(), source="cli", request_id=secrets.token_hex(16))
+
+
+def from_request(request: HttpRequest, *, source: Literal["ui", "api"], auth_method: str = "session") -> Actor:
+    """The person behind a request, with where they came from. Anonymous when nobody is signed in."""
+    user = request.user
+    known = isinstance(user, User)
+    return Actor(
+        type="user" if known else "anonymous",
+        id=str(user.pk) if known else "",
+        name=user.get_username(),
+        source=source,
+        auth_method=auth_method if known else "",
+        ip=request.META.get("REMOTE_ADDR") or None,
+        client=request.headers.get("User-Agent", "")[:_LONGEST_CLIENT],
+        request_id=request_id(request),
+    )
+
+
+def request_id(request: HttpRequest) -> str:
+    """The request's id: a valid ``X-Request-ID`` of the client, else a new one; the same one each time it is asked."""
+    known: str | None = getattr(request, "signalbox_request_id", None)
+    if known is None:
+        sent = request.headers.get("X-Request-ID", "")
+        known = sent if _REQUEST_ID.match(sent) else secrets.token_hex(16)
+        request.signalbox_request_id = known  # type: ignore[attr-defined]
+    return known
