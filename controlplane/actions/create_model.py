@@ -16,7 +16,5 @@ def create_model(
     model = Model(name=name, project=project, description=description)
     validate(model)
     model.save()
-    record(
-        Operation.MODEL_CREATED, actor=actor, target=target_of(model), project=project_name(project), reason=reason
-    )
+    record(Operation.MODEL_CREATED, actor=actor, target=target_of(model), project=project_name(project), reason=reason)
     return model

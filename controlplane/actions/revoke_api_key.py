@@ -17,8 +17,6 @@ def revoke_api_key(key: ApiKey, *, actor: Actor, reason: str) -> ApiKey:
     if key.revoked_at is None:
         key.revoked_at = timezone.now()
         key.save(update_fields=["revoked_at", "updated_at"])
-        record(
-            Operation.API_KEY_REVOKED, actor=actor, target=target_of(key), project=key.project.name, reason=reason
-        )
+        record(Operation.API_KEY_REVOKED, actor=actor, target=target_of(key), project=key.project.name, reason=reason)
         transaction.on_commit(lambda: publish.publish_key(key))
     return key

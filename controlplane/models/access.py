@@ -72,6 +72,12 @@ class ApiKey(Noun):
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
 
 
+class ManagementTokenQuerySet(models.QuerySet["ManagementToken"]):
+    def usable(self) -> "ManagementTokenQuerySet":
+        """Tokens of active users that are neither revoked nor expired."""
+        return self.filter(revoked_at=None, user__is_active=True).exclude(expires_at__lte=timezone.now())
+
+
 class ManagementToken(Noun):
     """A bearer token of the management API; acts as its user. Only the SHA-256 is stored."""
 
@@ -80,6 +86,8 @@ class ManagementToken(Noun):
     digest = models.CharField(max_length=64, unique=True, editable=False)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
+
+    objects = ManagementTokenQuerySet.as_manager()
 
     class Meta:
         ordering = ("-created_at",)

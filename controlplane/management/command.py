@@ -1,0 +1,64 @@
+"""How the commands that scripts use behave: the result alone on standard output, one clear line on standard error."""
+
+import json
+from argparse import ArgumentParser
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError, ProgrammingError
+
+from controlplane.errors import Invalid, Refused
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command found or made: `text` for people and shells, `data` for ``--json``."""
+
+    text: str
+    data: dict[str, Any]
+    exit_status: int = 0
+
+
+class ScriptCommand(BaseCommand):
+    """A command whose `answer` returns a `Result`, or raises what was refused.
+
+    Refusals, an unreachable or unmigrated database and `CommandError` end it with status 1 and one line, no traceback.
+    """
+
+    requires_system_checks: list[str] = []  # `manage.py check` is a command of its own
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print all that is known, as one JSON object")
+        self.add_own_arguments(parser)
+
+    def add_own_arguments(self, parser: ArgumentParser) -> None:
+        """Overridden by commands that take arguments."""
+
+    def answer(self, **options: Any) -> Result:
+        raise NotImplementedError
+
+    def handle(self, **options: Any) -> None:
+        result = _in_one_line(lambda: self.answer(**options))
+        text = json.dumps(result.data, ensure_ascii=False, default=str) if options["json"] else result.text
+        if text:
+            self.stdout.write(text)
+        if result.exit_status:
+            raise SystemExit(result.exit_status)
+
+
+def _in_one_line(answer: Any) -> Result:
+    try:
+        result: Result = answer()
+    except Refused as exc:
+        field = f"{exc.field}: " if isinstance(exc, Invalid) and exc.field else ""
+        raise CommandError(f"{field}{exc.message}") from exc
+    except OperationalError as exc:
+        raise CommandError(f"PostgreSQL does not answer ({_first_line(exc)}): is the instance up?") from exc
+    except ProgrammingError as exc:
+        raise CommandError(f"The database is not migrated ({_first_line(exc)}): run manage.py migrate.") from exc
+    return result
+
+
+def _first_line(exc: Exception) -> str:
+    return str(exc).strip().partition("\n")[0]

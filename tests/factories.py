@@ -1,0 +1,107 @@
+"""Rows for tests that start from a given state; what an action does is tested through the action."""
+
+import factory
+from django.conf import settings
+from factory.django import DjangoModelFactory
+
+from controlplane.lifecycle import ReplicaState
+from controlplane.models import (
+    ApiKey,
+    Deployment,
+    DeploymentStatus,
+    Model,
+    ModelVersion,
+    Project,
+    Replica,
+    Route,
+    RouteTarget,
+    User,
+)
+from inference.contract import keys
+
+
+class UserFactory(DjangoModelFactory[User]):
+    class Meta:
+        model = User
+
+    username = factory.Sequence(lambda n: f"user-{n}")
+    password = "!"  # nobody signs in with it
+
+
+class ProjectFactory(DjangoModelFactory[Project]):
+    class Meta:
+        model = Project
+
+    name = factory.Sequence(lambda n: f"project-{n}")
+
+
+class ModelFactory(DjangoModelFactory[Model]):
+    class Meta:
+        model = Model
+
+    name = factory.Sequence(lambda n: f"model-{n}")
+
+
+class VersionFactory(DjangoModelFactory[ModelVersion]):
+    class Meta:
+        model = ModelVersion
+
+    model = factory.SubFactory(ModelFactory)
+    name = factory.Sequence(lambda n: f"v{n}")
+    source = "/srv/models/weights"
+
+
+class DeploymentFactory(DjangoModelFactory[Deployment]):
+    class Meta:
+        model = Deployment
+        skip_postgeneration_save = True
+
+    name = factory.Sequence(lambda n: f"deployment-{n}")
+    version = factory.SubFactory(VersionFactory)
+    served_name = factory.SelfAttribute("version.model.name")
+    status = factory.RelatedFactory("tests.factories.StatusFactory", factory_related_name="deployment")
+
+
+class StatusFactory(DjangoModelFactory[DeploymentStatus]):
+    class Meta:
+        model = DeploymentStatus
+
+    deployment = factory.SubFactory(DeploymentFactory, status=None)
+
+
+class ReplicaFactory(DjangoModelFactory[Replica]):
+    class Meta:
+        model = Replica
+
+    deployment = factory.SubFactory(DeploymentFactory)
+    ordinal = factory.Sequence(lambda n: n)
+    name = factory.LazyAttribute(lambda replica: f"{replica.deployment.name}-{replica.ordinal}")
+    state = ReplicaState.READY
+    url = "http://127.0.0.1:9000"
+
+
+class RouteFactory(DjangoModelFactory[Route]):
+    class Meta:
+        model = Route
+
+    name = factory.Sequence(lambda n: f"route-{n}")
+
+
+class TargetFactory(DjangoModelFactory[RouteTarget]):
+    class Meta:
+        model = RouteTarget
+
+    route = factory.SubFactory(RouteFactory)
+    deployment = factory.SubFactory(DeploymentFactory)
+
+
+class ApiKeyFactory(DjangoModelFactory[ApiKey]):
+    class Meta:
+        model = ApiKey
+        exclude = ("parsed",)
+
+    parsed = factory.LazyFunction(keys.generate)
+    project = factory.SubFactory(ProjectFactory)
+    name = factory.Sequence(lambda n: f"key {n}")
+    key_id = factory.LazyAttribute(lambda key: key.parsed.id)
+    digest = factory.LazyAttribute(lambda key: keys.digest(key.parsed.token, keys.pepper(settings.SECRET_KEY)))
