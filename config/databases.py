@@ -3,6 +3,8 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
+import redis
 from psycopg.conninfo import conninfo_to_dict
 
 _DJANGO_NAMES = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
@@ -28,3 +30,21 @@ def celery_broker(url: str) -> str:
     if urlsplit(url).scheme == "unix":
         return "redis+socket://" + url.removeprefix("unix://").split("?")[0]
     return url
+
+
+class ServerAwayError(Exception):
+    """PostgreSQL or Redis does not answer at the URL that was given."""
+
+
+def check_servers(database_url: str, redis_url: str) -> None:
+    """Connect to both once. Raises `ServerAwayError` with one line that names the variable to mend."""
+    try:
+        psycopg.connect(database_url, connect_timeout=5).close()
+    except psycopg.Error as exc:
+        words = str(exc).strip().splitlines() or [type(exc).__name__]
+        raise ServerAwayError(f"PostgreSQL does not answer: {words[-1]}. Mend it, or DATABASE_URL.") from exc
+    try:
+        with redis.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=5) as client:
+            client.ping()
+    except (redis.RedisError, ValueError) as exc:
+        raise ServerAwayError(f"Redis does not answer: {exc}. Mend it, or REDIS_URL.") from exc

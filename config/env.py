@@ -84,5 +84,6 @@ def load_instance() -> None:
     path = instance_file()
     if path.exists():
         for key, value in read_env_file(path).items():
-            if f"{key}_FILE" not in os.environ:
-                os.environ.setdefault(key, value)
+            plain = key.removesuffix("_FILE")
+            if plain not in os.environ and f"{plain}_FILE" not in os.environ:
+                os.environ[key] = value

@@ -1,0 +1,20 @@
+"""Migrations, static files, first objects: one Django process at each start, before the others.
+
+usage: python -m config.up.prepare
+"""
+
+import django
+from django.core.management import call_command
+
+
+def main() -> None:
+    django.setup()
+    from django.conf import settings  # noqa: PLC0415 - after setup
+
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
+    call_command("bootstrap_instance", credentials=settings.HOME / "dev" / "credentials.env")
+
+
+if __name__ == "__main__":
+    main()
