@@ -1,5 +1,6 @@
 """Which engine options a deployment may carry, and how its parts must fit together."""
 
+import math
 import re
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from controlplane.models import Deployment
 from controlplane.models.deployments import Backend, Flavour
 
 _FLAG = re.compile(r"[a-z][a-z0-9-]{0,63}\Z", re.ASCII)
+_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?|[0-9a-f:.]{2,45}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}\Z", re.ASCII)
 
 # Signalbox sets these itself; a second value would break routing, isolation or adoption.
@@ -24,7 +26,7 @@ def check_engine_options(deployment: Deployment) -> None:
     if external != (deployment.backend == Backend.EXTERNAL):
         raise Invalid(_("The flavour external and the backend external go together."), field="backend")
     if external:
-        _check_url(deployment.external_url)
+        check_url(deployment.external_url)
         if deployment.replicas > 1:
             raise Invalid(_("An external engine is one replica: one URL."), field="replicas")
     elif deployment.external_url:
@@ -33,13 +35,14 @@ def check_engine_options(deployment: Deployment) -> None:
     _check_env(deployment.engine_env)
 
 
-def _check_url(url: str) -> None:
+def check_url(url: str) -> None:
+    """Raise `Invalid` unless `url` is scheme, host and port of an engine; a short name such as ``engine`` is a host."""
     try:
         parts = urlsplit(url)
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        fits = parts.scheme in {"http", "https"} and _HOST.fullmatch(parts.hostname or "") and parts.port != 0
     except ValueError:
         fits = False
-    if not fits:
+    if not fits or not url.isprintable():  # urlsplit drops tabs and line breaks without a word
         raise Invalid(_("Give the engine's URL, such as http://10.0.0.5:8000."), field="external_url")
     if parts.username or parts.query or parts.fragment or parts.path.strip("/") not in {"", "v1"}:
         raise Invalid(_("Give scheme, host and port only; /v1 is added where needed."), field="external_url")
@@ -50,11 +53,17 @@ def _check_args(args: object) -> None:
         raise Invalid(_('Engine arguments are an object such as {"max-model-len": 2048}.'), field="engine_args")
     for name, value in args.items():
         if not _FLAG.match(name):
-            raise Invalid(_("%(name)s is not an engine flag: write it without dashes in front.") % {"name": name}, field="engine_args")  # fmt: skip
+            raise Invalid(
+                _("%(name)s is not an engine flag: write it without dashes in front.") % {"name": name},
+                field="engine_args",
+            )
         if name in OWN_FLAGS:
             raise Invalid(_("Signalbox sets %(name)s itself.") % {"name": name}, field="engine_args")
-        if not isinstance(value, bool | int | float | str | dict | list) or _has_control(value):
-            raise Invalid(_("%(name)s must be text, a number, true, false, an object or a list.") % {"name": name}, field="engine_args")  # fmt: skip
+        if not isinstance(value, bool | int | float | str | dict | list) or not _is_plain(value):
+            raise Invalid(
+                _("%(name)s must be text, a number, true, false, an object or a list.") % {"name": name},
+                field="engine_args",
+            )
 
 
 def _check_env(variables: object) -> None:
@@ -63,9 +72,16 @@ def _check_env(variables: object) -> None:
     for name, value in variables.items():
         if not _VARIABLE.match(name) or name in FORBIDDEN_VARIABLES or name.startswith("LD_"):
             raise Invalid(_("The variable %(name)s cannot be set.") % {"name": name}, field="engine_env")
-        if not isinstance(value, str) or _has_control(value):
+        if not isinstance(value, str) or not _is_plain(value):
             raise Invalid(_("The value of %(name)s must be text.") % {"name": name}, field="engine_env")
 
 
-def _has_control(value: object) -> bool:
-    return isinstance(value, str) and any(ord(char) < 32 or ord(char) == 127 for char in value)
+def _is_plain(value: object) -> bool:
+    """False for what a command line or PostgreSQL's jsonb cannot hold: control characters, half characters, NaN."""
+    if isinstance(value, str):
+        return not any(ord(char) < 32 or ord(char) == 127 or 0xD800 <= ord(char) < 0xE000 for char in value)
+    if isinstance(value, dict):
+        return all(_is_plain(key) and _is_plain(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(_is_plain(item) for item in value)
+    return not isinstance(value, float) or math.isfinite(value)

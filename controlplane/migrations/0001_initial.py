@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 ('replicas', models.PositiveSmallIntegerField(default=1, validators=[django.core.validators.MaxValueValidator(64)], verbose_name='replicas')),
                 ('engine_args', models.JSONField(blank=True, default=dict, help_text='For example {"max-model-len": 2048}.', verbose_name='engine arguments')),
                 ('engine_env', models.JSONField(blank=True, default=dict, verbose_name='engine environment')),
-                ('external_url', models.URLField(blank=True, help_text='Only for an engine that Signalbox does not start.', verbose_name='URL')),
+                ('external_url', models.CharField(max_length=200, blank=True, help_text='Only for an engine that Signalbox does not start.', verbose_name='URL')),
                 ('served_name', models.CharField(blank=True, help_text='What the engine calls the model.', max_length=200, verbose_name='served name')),
                 ('drain_seconds', models.PositiveSmallIntegerField(default=30, help_text='Seconds that running requests get before the engine is killed.', verbose_name='drain time')),
                 ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='deleted')),

@@ -42,7 +42,9 @@ class Deployment(Noun):
         _("engine arguments"), default=dict, blank=True, help_text=_('For example {"max-model-len": 2048}.')
     )
     engine_env = models.JSONField(_("engine environment"), default=dict, blank=True)
-    external_url = models.URLField(_("URL"), blank=True, help_text=_("Only for an engine that Signalbox does not start."))
+    external_url = models.CharField(
+        _("URL"), max_length=200, blank=True, help_text=_("Only for an engine that Signalbox does not start.")
+    )
     served_name = models.CharField(
         _("served name"), max_length=200, blank=True, help_text=_("What the engine calls the model.")
     )
