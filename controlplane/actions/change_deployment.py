@@ -21,7 +21,7 @@ CHANGEABLE = frozenset({"version", "engine_args", "engine_env", "external_url", 
 
 @transaction.atomic
 def change_deployment(deployment: Deployment, *, actor: Actor, reason: str = "", **fields: Any) -> Deployment:
-    """Order other engines: the reconciler replaces replicas whose specification differs. Fields are those of `CHANGEABLE`."""
+    """Order other engines: the reconciler replaces replicas whose specification differs. Fields: `CHANGEABLE`."""
     require(actor, Permission.DEPLOYMENT_CHANGE)
     if unknown := fields.keys() - CHANGEABLE:
         raise TypeError(f"not changeable: {', '.join(sorted(unknown))}")

@@ -15,7 +15,7 @@ SCHEMES = ("/", "hf:", "modelscope:", "external:")
 def create_version(
     model: Model, *, name: str, source: str, max_model_len: int | None = None, actor: Actor, reason: str = ""
 ) -> ModelVersion:
-    """Register one set of weights of a model. `source`: an absolute directory, ``hf:``, ``modelscope:`` or ``external:``."""
+    """Register one set of weights. `source`: an absolute directory, ``hf:``, ``modelscope:`` or ``external:``."""
     require(actor, Permission.VERSION_CREATE)
     if not source.startswith(SCHEMES):
         raise Invalid(

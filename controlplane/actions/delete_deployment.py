@@ -12,7 +12,7 @@ from controlplane.permissions import Permission, require
 
 @transaction.atomic
 def delete_deployment(deployment: Deployment, *, actor: Actor, reason: str) -> Deployment:
-    """Order the end of a deployment: the reconciler drains and removes its engines, then the row. Refused while routed to."""
+    """Order the end of a deployment: the reconciler drains its engines, then removes it. Refused while routed to."""
     require(actor, Permission.DEPLOYMENT_DELETE)
     deployment = Deployment.objects.select_for_update().get(pk=deployment.pk)
     if target := deployment.targets.select_related("route").first():

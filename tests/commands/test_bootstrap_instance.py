@@ -1,4 +1,4 @@
-"""`bootstrap_instance`: an empty database gets its first credentials; later runs lose none and replace only lost ones."""
+"""`bootstrap_instance`: an empty database gets its first credentials; later runs replace only what is lost."""
 
 import stat
 from collections.abc import Callable
