@@ -57,7 +57,9 @@ def make_venv():
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
     except ImportError:
-        fail("this Python cannot make virtual environments: install your system's python3-venv package, then try again.")
+        fail(
+            "this Python cannot make virtual environments: install your system's python3-venv package, then try again."
+        )
     if not os.path.exists(os.path.join(VENV, "bin", "pip")):
         shutil.rmtree(VENV, ignore_errors=True)
         run([sys.executable, "-m", "venv", VENV], "make the virtual environment .venv")
@@ -65,7 +67,9 @@ def make_venv():
 
 def run(argv, purpose, env=None):
     """Run a step; on failure show its last words in one line and stop."""
-    done = subprocess.run(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    done = subprocess.run(
+        argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     if done.returncode:
         words = [line.strip() for line in done.stdout.splitlines() if line.strip() and "WARNING" not in line]
         fail("could not %s: %s. %s" % (purpose, " ".join(words[-2:])[-400:] or "no message", advice(done.stdout)))
@@ -124,8 +128,15 @@ def ensure(purpose):
 
 def main():
     if sys.version_info < OLDEST:
-        fail("Python %d.%d or newer is needed, this is %s. Try: make PYTHON=python3.11 up" % (OLDEST + (sys.version.split()[0],)))
-    purpose = sys.argv[1] if len(sys.argv) == 2 and sys.argv[1] in LOCKS else fail("usage: python3 -m config.bootstrap up | dev")
+        fail(
+            "Python %d.%d or newer is needed, this is %s. Try: make PYTHON=python3.11 up"
+            % (OLDEST + (sys.version.split()[0],))
+        )
+    purpose = (
+        sys.argv[1]
+        if len(sys.argv) == 2 and sys.argv[1] in LOCKS
+        else fail("usage: python3 -m config.bootstrap up | dev")
+    )
     try:
         ensure(purpose)
     except OSError as exc:

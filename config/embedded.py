@@ -15,8 +15,8 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from pwd import getpwnam
+from typing import Any
 from urllib.parse import quote
 
 import psycopg

@@ -55,7 +55,9 @@ def wait_for_deployment(instance: Instance, report: Report, *, seconds: float, a
                 raise UpError(f"the engine cannot start: {message}")
             report(f"engine {state}: {message}" if message else f"engine {state}")
             time.sleep(0.5)
-    raise UpError(f"the engine was not ready after {seconds:.0f} s: {message or state}. Its log is in {instance.replicas}.")
+    raise UpError(
+        f"the engine was not ready after {seconds:.0f} s: {message or state}. Its log is in {instance.replicas}."
+    )
 
 
 def _deployment_state(client: httpx.Client, name: str) -> tuple[str, str]:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from config.env import ROOT
 from config.embedded import socket_dir
+from config.env import ROOT
 from config.up.instance import Instance
 from config.up.programs import Program
 from config.up.progress import UpError

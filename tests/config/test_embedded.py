@@ -1,0 +1,81 @@
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from config import embedded
+
+
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def running(home: Path) -> Iterator[list[tuple[embedded.Server, subprocess.Popen[bytes]]]]:
+    started: list[tuple[embedded.Server, subprocess.Popen[bytes]]] = []
+    yield started
+    for server, process in started:
+        process.send_signal(server.stop_signal)
+        process.wait(20)
+
+
+def start(server: embedded.Server, home: Path, running: list) -> subprocess.Popen[bytes]:
+    process = server.start(home / "log")
+    running.append((server, process))
+    server.wait()
+    return process
+
+
+def test_postgresql_answers_on_its_socket_only(home: Path, running: list) -> None:
+    server = embedded.postgres(home)
+    start(server, home, running)
+    with psycopg.connect(server.url) as connection:
+        assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
+        assert connection.execute("SELECT current_database()").fetchone() == ("signalbox",)
+
+
+def test_sockets_are_private(home: Path) -> None:
+    embedded.valkey(home)
+    assert (home / "run" / "valkey").stat().st_mode & 0o777 == 0o700
+
+
+def test_half_made_database_is_made_anew(home: Path, running: list) -> None:
+    (home / "postgres").mkdir()
+    (home / "postgres" / "base").mkdir()
+    (home / "postgres.partial").mkdir()
+    start(embedded.postgres(home), home, running)
+    assert not (home / "postgres.partial").exists()
+
+
+def test_postgresql_keeps_its_data_over_a_kill(home: Path, running: list) -> None:
+    server = embedded.postgres(home)
+    process = start(server, home, running)
+    with psycopg.connect(server.url) as connection:
+        connection.execute("CREATE TABLE t AS SELECT 42 AS answer")
+    process.kill()
+    process.wait(10)
+    start(embedded.postgres(home), home, running)
+    with psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT answer FROM t").fetchone() == (42,)
+
+
+def test_valkey_keeps_its_data(home: Path, running: list) -> None:
+    server = embedded.valkey(home)
+    process = start(server, home, running)
+    with redis.Redis.from_url(server.url) as client:
+        client.set("a", 1)
+    process.terminate()
+    process.wait(10)
+    start(embedded.valkey(home), home, running)
+    with redis.Redis.from_url(server.url) as client:
+        assert client.get("a") == b"1"
+
+
+def test_long_path_gets_a_short_socket(tmp_path: Path) -> None:
+    home = tmp_path / ("deep" * 30)
+    assert len(str(embedded.socket_dir(home) / "postgres")) <= embedded.LONGEST_SOCKET_DIR
+    assert embedded.socket_dir(home) != embedded.socket_dir(home.with_name("other" * 30))

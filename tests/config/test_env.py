@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import pytest
+
+from config import env
+
+
+def test_secret_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from-the-file\n")
+    monkeypatch.setenv("X_FILE", str(tmp_path / "key"))
+    assert env.text("X") == "from-the-file"
+
+
+def test_missing_secret_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("X_FILE", str(tmp_path / "none"))
+    with pytest.raises(env.BadEnvironment, match="X_FILE=.*none"):
+        env.text("X")
+
+
+@pytest.mark.parametrize("value", ["short", "changeme" * 8, "django-insecure-" + "x" * 40, ""])
+def test_weak_secret_stops_the_boot(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("X", value)
+    with pytest.raises(env.BadEnvironment, match="^X is"):
+        env.secret("X")
+
+
+def test_long_random_secret_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("X", "Zq8" * 20)
+    assert env.secret("X") == "Zq8" * 20
+
+
+@pytest.mark.parametrize("value", ["eight", "-1", "70000", "8.5"])
+def test_bad_number_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("PORT", value)
+    with pytest.raises(env.BadEnvironment, match="^PORT="):
+        env.integer("PORT", 1, lowest=1, highest=65535)
+
+
+@pytest.mark.parametrize(("value", "meaning"), [("1", True), ("Yes", True), ("off", False), ("", False)])
+def test_boolean_is_read(monkeypatch: pytest.MonkeyPatch, value: str, meaning: bool) -> None:
+    monkeypatch.setenv("FLAG", value)
+    assert env.boolean("FLAG", default=False) is meaning
+
+
+def test_neither_true_nor_false_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLAG", "maybe")
+    with pytest.raises(env.BadEnvironment, match="FLAG"):
+        env.boolean("FLAG", default=False)
+
+
+def test_words_are_split_and_trimmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOSTS", " a.example, b.example ,,")
+    assert env.words("HOSTS") == ["a.example", "b.example"]
+
+
+@pytest.fixture
+def instance(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("SIGNALBOX_HOME", str(tmp_path))
+    for name in ("DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "dev").mkdir()
+    env.instance_file().write_text("# made by make up\nDATABASE_URL=postgresql:///x?a=b\nSECRET_KEY_FILE=/k\n")
+    return tmp_path
+
+
+def test_instance_file_fills_what_is_missing(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env.load_instance()
+    assert env.os.environ["DATABASE_URL"] == "postgresql:///x?a=b"
+    assert env.os.environ["SECRET_KEY_FILE"] == "/k"
+    monkeypatch.delenv("DATABASE_URL")
+    monkeypatch.delenv("SECRET_KEY_FILE")
+
+
+def test_instance_file_overrides_nothing(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "mine")
+    monkeypatch.setenv("DATABASE_URL", "postgresql:///mine")
+    env.load_instance()
+    assert "SECRET_KEY_FILE" not in env.os.environ
+    assert env.os.environ["DATABASE_URL"] == "postgresql:///mine"

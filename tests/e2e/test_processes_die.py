@@ -1,0 +1,70 @@
+"""kill -9 of any process: it comes back by itself, and the history says why."""
+
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from tests.e2e.running import RunningSignalbox
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)
+
+
+def kill(processes: list[psutil.Process]) -> set[int]:
+    assert processes
+    for process in processes:
+        process.kill()
+    return {process.pid for process in processes}
+
+
+def test_engine_comes_back_and_history_says_why(signalbox: RunningSignalbox) -> None:
+    kill(signalbox.find("vllm.entrypoints.openai.api_server")[:1])
+    time.sleep(1)
+    took = signalbox.wait_for_answer(90)
+    print(f"\nkill -9 of the engine: answers again after {took + 1:.0f} s")
+    with signalbox.api() as api:
+        replica = api.get("/replicas").json()["results"][0]
+        history = api.get(f"/replicas/{replica['id']}").json()["history"]
+    assert any("9" in line["message"] or "SIGKILL" in line["message"] for line in history)
+
+
+@pytest.mark.parametrize("words", [("celery", "worker"), ("celery", "beat"), ("config.asgi",), ("-m inference",)])
+def test_killed_process_is_restarted(signalbox: RunningSignalbox, words: tuple[str, ...]) -> None:
+    gone = kill(signalbox.find(*words))
+    wait_until(lambda: bool({process.pid for process in signalbox.find(*words)} - gone), 30)
+    signalbox.wait_for_answer(30)
+
+
+def test_one_gateway_worker_is_replaced(signalbox: RunningSignalbox) -> None:
+    parents = [p for p in signalbox.find("-m inference") if p.children()]
+    workers = parents[0].children()
+    victim = next(
+        w for w in workers if any(c.laddr and c.laddr.port == signalbox.gateway_port for c in w.net_connections())
+    )
+    victim.kill()
+    wait_until(
+        lambda: len([c for c in parents[0].children() if c.status() != psutil.STATUS_ZOMBIE]) >= len(workers), 30
+    )
+    assert signalbox.wait_for_answer(30) < 30
+
+
+def test_killed_postgresql_and_valkey_come_back(signalbox: RunningSignalbox) -> None:
+    for words in (("postgres", "-D"), ("valkey-server",)):
+        kill(signalbox.find(*words)[:1])
+    signalbox.wait_for_answer(60)
+
+
+def test_worker_restart_adopts_the_engine(signalbox: RunningSignalbox) -> None:
+    engine = signalbox.find("vllm.entrypoints.openai.api_server")[0].pid
+    kill(signalbox.find("celery", "worker"))
+    time.sleep(12)
+    assert signalbox.ask().status_code == 200
+    assert engine in {process.pid for process in signalbox.find("vllm.entrypoints.openai.api_server")}
