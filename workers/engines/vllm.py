@@ -1,0 +1,100 @@
+"""vLLM's command line and environment for a replica. Pure: a spec goes in, text comes out."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from workers.backends.base import ReplicaSpec
+
+MODULE = "vllm.entrypoints.openai.api_server"  # the CPU wheel has no metadata, so the `vllm` command does not work
+KV_CACHE_GIB = 1
+PASSED_ON = (
+    "HF_ENDPOINT", "HF_TOKEN", "HF_HOME", "HF_HUB_CACHE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy",
+    "http_proxy", "no_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "MODELSCOPE_CACHE", "CUDA_VISIBLE_DEVICES",
+    "LD_LIBRARY_PATH", "CUDA_HOME", "LANG", "TZ", "TMPDIR",
+)  # fmt: skip
+
+_QUIET_PATHS = "/health,/metrics"
+_CPU_DEFAULTS: dict[str, Any] = {
+    "max-model-len": 2048,
+    "gpu-memory-utilization": 0.3,
+    "enforce-eager": True,  # compiling takes a minute of every start and gains little on a CPU
+    "distributed-executor-backend": "uni",  # one process fewer that has to import torch
+}
+
+
+def is_local(source: str) -> bool:
+    return source.startswith("/")
+
+
+def argv(spec: ReplicaSpec, python: Path, port: int) -> list[str]:
+    """The command. Nothing secret is in it: everybody on the machine may read it."""
+    own: dict[str, Any] = {
+        "model": _model(spec.source),
+        "served-model-name": spec.served_name,
+        "host": "127.0.0.1",
+        "port": port,
+    }
+    defaults: dict[str, Any] = dict(_CPU_DEFAULTS) if spec.flavour == "vllm-cpu" else {}
+    defaults |= {"disable-access-log-for-endpoints": _QUIET_PATHS}
+    if spec.max_model_len:
+        defaults["max-model-len"] = spec.max_model_len
+    if spec.drain_seconds:
+        defaults["shutdown-timeout"] = spec.drain_seconds
+    flags = own | defaults | dict(spec.engine_args) | own
+    return [str(python), "-m", MODULE, *(word for name, value in flags.items() for word in _flag(name, value))]
+
+
+def environment(spec: ReplicaSpec, python: Path, machine: Mapping[str, str], threads: int) -> dict[str, str]:
+    """The whole environment of the engine: what it needs of the machine's, ours, the deployment's, then its key."""
+    found = {name: machine[name] for name in PASSED_ON if name in machine}
+    found |= {
+        "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": machine.get("HOME", "/"),
+        "PYTHONUNBUFFERED": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "VLLM_CONFIGURE_LOGGING": "1",
+    }
+    if spec.flavour == "vllm-cpu":
+        found |= _cpu_environment(threads)
+    if is_local(spec.source):
+        found["HF_HUB_OFFLINE"] = "1"
+    if spec.source.startswith("modelscope:"):
+        found["VLLM_USE_MODELSCOPE"] = "1"
+    return found | dict(spec.engine_env) | {"VLLM_API_KEY": spec.engine_key}
+
+
+def memory_needed(spec: ReplicaSpec, weights_bytes: int) -> int:
+    """Bytes of memory that a CPU engine takes: its weights, its KV cache, and what Python and torch take themselves."""
+    kv_cache = float(spec.engine_env.get("VLLM_CPU_KVCACHE_SPACE") or KV_CACHE_GIB)
+    return weights_bytes + int((kv_cache + 1.5) * 1024**3)
+
+
+def _cpu_environment(threads: int) -> dict[str, str]:
+    return {
+        "VLLM_TARGET_DEVICE": "cpu",
+        "VLLM_CPU_KVCACHE_SPACE": str(KV_CACHE_GIB),
+        "CUDA_VISIBLE_DEVICES": "",
+        # vLLM pins its threads to fixed cores and keeps one for itself: on a small shared machine the scheduler does
+        # better, and a second replica would be pinned to the very same cores.
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "OMP_NUM_THREADS": str(threads),
+        "VLLM_WORKER_MULTIPROC_METHOD": "fork",
+    }
+
+
+def _model(source: str) -> str:
+    for scheme in ("hf:", "modelscope:"):
+        if source.startswith(scheme):
+            return source.removeprefix(scheme)
+    return source
+
+
+def _flag(name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no-{name}"]
+    if isinstance(value, dict | list):
+        return [f"--{name}", json.dumps(value)]
+    return [f"--{name}", str(value)]
