@@ -2,8 +2,8 @@
 
 usage: python3 -m config.bootstrap up | dev
 
-The lock file's hash is written into the environment when all of it is installed: without that mark, or with another one,
-the next run installs again, so a download that broke half-way harms nothing.
+The lock file's hash is written into the environment when all of it is installed: without that mark, or with another
+one, the next run installs again, so a download that broke half-way harms nothing.
 """
 
 import hashlib
@@ -67,9 +67,7 @@ def make_venv():
 
 def run(argv, purpose, env=None):
     """Run a step; on failure show its last words in one line and stop."""
-    done = subprocess.run(
-        argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    done = subprocess.run(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         words = [line.strip() for line in done.stdout.splitlines() if line.strip() and "WARNING" not in line]
         fail("could not %s: %s. %s" % (purpose, " ".join(words[-2:])[-400:] or "no message", advice(done.stdout)))

@@ -18,6 +18,7 @@ from workers.engines.default_model import ensure_default_model
 from workers.engines.environment import EngineError, ensure_environment
 
 START_SECONDS = 60
+QUESTION = "In one sentence: what is the capital of France?"
 ENGINE_SECONDS = 600
 
 
@@ -149,7 +150,7 @@ Signalbox is up.
 
   . {instance.credentials} && curl -s {instance.gateway_url}/v1/chat/completions \\
     -H "Authorization: Bearer $SIGNALBOX_API_KEY" -H "Content-Type: application/json" \\
-    -d '{{"model": "{model}", "temperature": 0, "messages": [{{"role": "user", "content": "In one sentence: what is the capital of France?"}}]}}'
+    -d '{{"model": "{model}", "temperature": 0, "messages": [{{"role": "user", "content": "{QUESTION}"}}]}}'
 """
         )
     say("  Ctrl-C stops everything and keeps the data.")

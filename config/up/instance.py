@@ -79,7 +79,7 @@ def read_environment() -> Instance:
         bind=bind,
         console_port=port("SIGNALBOX_CONSOLE_PORT", 8000),
         gateway_port=port("SIGNALBOX_GATEWAY_PORT", 8080),
-        metrics_port=port("SIGNALBOX_GATEWAY_METRICS_PORT", 0) if env.text("SIGNALBOX_GATEWAY_METRICS_PORT") else _metrics_port(bind),
+        metrics_port=port("SIGNALBOX_GATEWAY_METRICS_PORT", 0) or _metrics_port(bind),
         gateway_workers=env.integer("SIGNALBOX_GATEWAY_WORKERS", 2, lowest=1, highest=64),
         with_engine=engine != "none",
     )  # fmt: skip
@@ -106,7 +106,7 @@ def claim(instance: Instance) -> int:
     try:
         if home.exists() and not (home / MARKER).exists() and any(home.iterdir()):
             raise UpError(
-                f"{home} holds something that is not Signalbox's: move it away, or set SIGNALBOX_HOME to another directory."
+                f"{home} holds something that is not Signalbox's: move it away, or set SIGNALBOX_HOME elsewhere."
             )
         home.mkdir(parents=True, exist_ok=True)
         (home / MARKER).touch()
@@ -120,7 +120,7 @@ def claim(instance: Instance) -> int:
         lock = os.open(instance.run / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except (OSError, NotADirectoryError) as exc:
         raise UpError(
-            f"{home} cannot be used: {exc.strerror or exc}. Mend its rights, or set SIGNALBOX_HOME to another directory."
+            f"{home} cannot be used: {exc.strerror or exc}. Mend its rights, or set SIGNALBOX_HOME elsewhere."
         ) from exc
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -52,8 +52,8 @@ def check_disk(instance: Instance) -> None:
 def check_memory(instance: Instance) -> None:
     if instance.with_engine and (available := available_memory()) < ENGINE_MEMORY:
         raise UpError(
-            f"only {available / GIB:.1f} GiB of memory are available, the default engine needs {ENGINE_MEMORY / GIB:.1f}: "
-            "stop other programs, or start without an engine: make up ENGINE=none"
+            f"only {available / GIB:.1f} GiB of memory are available, the default engine needs "
+            f"{ENGINE_MEMORY / GIB:.1f}: stop other programs, or start without an engine: make up ENGINE=none"
         )
 
 

@@ -37,7 +37,7 @@ def last_line(log: Path) -> str:
 
 
 def wait_for_deployment(instance: Instance, report: Report, *, seconds: float, alive: Callable[[], None]) -> None:
-    """Return once the default model's deployment is ready. Raises `UpError` with its reason when it cannot become so."""
+    """Return once the default model's deployment is ready. Raises `UpError` with its reason when it cannot be."""
     credentials = env.read_env_file(instance.credentials)
     name = credentials["SIGNALBOX_MODEL"]
     client = httpx.Client(

@@ -5,7 +5,7 @@ import re
 from tests.architecture.test_layout import ROOT, SOURCES
 
 VARIABLE = re.compile(r"""["'](SIGNALBOX_[A-Z_]+)["']""")
-OF_CREDENTIALS = {"SIGNALBOX_ADMIN_USER", "SIGNALBOX_ADMIN_PASSWORD", "SIGNALBOX_ADMIN_TOKEN", "SIGNALBOX_API_KEY", "SIGNALBOX_MODEL"}  # fmt: skip
+OF_CREDENTIALS = {f"SIGNALBOX_{name}" for name in ("ADMIN_USER", "ADMIN_PASSWORD", "ADMIN_TOKEN", "API_KEY", "MODEL")}
 
 
 def test_document_and_code_know_the_same_variables() -> None:

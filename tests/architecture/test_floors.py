@@ -24,6 +24,6 @@ def test_only_the_contract_is_shared_with_the_gateway(graph: grimp.ImportGraph, 
 
 
 def test_gateway_loads_neither_django_nor_celery() -> None:
-    code = "import sys, inference.app, inference.__main__; print({m.split('.')[0] for m in sys.modules} & {'django', 'celery'})"
+    code = "import sys, inference.app, inference.__main__; print({'django', 'celery'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
