@@ -1,7 +1,69 @@
-"""The console's site and its left navigation."""
+"""The console's site: signing in and out, one's own password, the left navigation, the pages that are no list of nouns."""
 
+from typing import Any
+
+from django.contrib.auth.views import LogoutView
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, path, reverse_lazy
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
 from unfold.sites import UnfoldAdminSite
 
 
 class ConsoleSite(UnfoldAdminSite):
     """Django's admin in Unfold's clothes."""
+
+    index_title = _("Overview")
+    index_template = "console/overview.html"
+    login_template = "console/login.html"
+    enable_nav_sidebar = True
+
+    def extra_urls(self) -> list[URLPattern | URLResolver]:
+        from controlplane.views import overview, playground  # noqa: PLC0415 - models are not loaded yet up there
+
+        return [
+            path("overview/live/", self.admin_view(overview.live), name="overview_live"),
+            path("playground/", self.admin_view(playground.page), name="playground"),
+            path("playground/answer/", self.admin_view(playground.answer), name="playground_answer"),
+        ]
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        from controlplane.views.password import PasswordChange  # noqa: PLC0415
+
+        context = {**self.each_context(request), **(extra_context or {})}
+        return PasswordChange.as_view(extra_context=context)(request)
+
+    @method_decorator(never_cache)
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        del extra_context
+        return LogoutView.as_view(next_page=reverse_lazy("admin:login"))(request)
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The left navigation, in the order of the interfaces; what a person may not see is left out."""
+    whole = bool(getattr(request.user, "is_superuser", False))
+    return [
+        {"items": [
+            _item(_("Overview"), "dashboard", "index"),
+            _item(_("Playground"), "forum", "playground", shown=whole),
+        ]},
+        {"title": _("Serving"), "separator": True, "items": [
+            _item(_("Models"), "deployed_code", "controlplane_model_changelist"),
+            _item(_("Deployments"), "dns", "controlplane_deployment_changelist"),
+            _item(_("Routes"), "alt_route", "controlplane_route_changelist"),
+        ]},
+        {"title": _("Access"), "separator": True, "items": [
+            _item(_("API keys"), "key", "controlplane_apikey_changelist"),
+            _item(_("Projects"), "workspaces", "controlplane_project_changelist"),
+            _item(_("Users"), "group", "controlplane_user_changelist", shown=whole),
+            _item(_("Management tokens"), "token", "controlplane_managementtoken_changelist", shown=whole),
+        ]},
+        {"title": _("Register"), "separator": True, "items": [
+            _item(_("Audit"), "history_edu", "audit_event_changelist", shown=whole),
+        ]},
+    ]  # fmt: skip
+
+
+def _item(title: Any, icon: str, view: str, *, shown: bool = True) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{view}"), "permission": lambda _request: shown}

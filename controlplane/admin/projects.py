@@ -1,0 +1,30 @@
+"""Projects: the tenants that keys and other objects belong to."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from controlplane.admin.base import ConsoleAdmin
+from controlplane.forms.api_keys import ProjectForm
+from controlplane.models import Project
+from controlplane.permissions import Permission
+
+
+@admin.register(Project)
+class ProjectAdmin(ConsoleAdmin):
+    list_display = ("name", "title", "created_at")
+    search_fields = ("name", "title")
+    add_form = ProjectForm
+    add_permission = Permission.PROJECT_CREATE
+    add_title = _("New project")
+
+    def facts(self, subject: Project) -> list[tuple[Any, Any]]:
+        return [
+            (_("name"), subject.name),
+            (_("title"), subject.title),
+            (_("API keys"), subject.api_keys.usable().count()),
+            (_("deployments"), subject.deployments.count()),
+            (_("routes"), ", ".join(subject.routes.values_list("name", flat=True)[:20])),
+            (_("created"), subject.created_at),
+        ]

@@ -1,0 +1,69 @@
+"""Routes: public model names and the deployments behind them."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from controlplane.admin.base import ConsoleAdmin, Verb
+from controlplane.forms.routes import ChangeRouteForm, DeleteRouteForm, RouteForm
+from controlplane.models import Route
+from controlplane.permissions import Permission
+
+
+@admin.register(Route)
+class RouteAdmin(ConsoleAdmin):
+    list_display = ("name", "shown_targets", "shown_project", "created_at")
+    list_select_related = ("project",)
+    search_fields = ("name", "targets__deployment__name")
+    add_form = RouteForm
+    add_permission = Permission.ROUTE_CREATE
+    add_title = _("New route")
+    detail_template = "console/route.html"
+    verbs = (
+        Verb("change", _("Change targets"), Permission.ROUTE_CHANGE, ChangeRouteForm, _("%(name)s was changed."), icon="tune"),
+        Verb(
+            "delete", _("Delete"), Permission.ROUTE_DELETE, DeleteRouteForm, _("%(name)s was deleted."),
+            icon="delete", danger=True, warning=_("Requests for this name get 404 from the next second on."),
+        ),
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Route]:
+        return super().get_queryset(request).prefetch_related("targets__deployment__status")
+
+    @display(description=_("targets"))
+    def shown_targets(self, route: Route) -> Any:
+        lines = ((target.deployment.name, share) for target, share in shares(route))
+        return format_html_join("", '<span class="sb-target">{} <b>{}</b></span>', lines) or "—"
+
+    @display(description=_("project"), ordering="project__name")
+    def shown_project(self, route: Route) -> Any:
+        return route.project or _("every project")
+
+    def facts(self, subject: Route) -> list[tuple[Any, Any]]:
+        return [
+            (_("project"), subject.project or _("every project")),
+            (_("created"), subject.created_at),
+            (_("changed"), subject.updated_at),
+        ]
+
+    def detail_context(self, request: HttpRequest, subject: Route) -> dict[str, Any]:
+        return {"shares": shares(subject)}
+
+    def verb_done(self, request: HttpRequest, verb: Verb, result: Route) -> HttpResponse:
+        if verb.name != "delete":
+            return super().verb_done(request, verb, result)
+        messages.success(request, verb.done % {"name": result.name})
+        return HttpResponseRedirect(reverse("admin:controlplane_route_changelist"))
+
+
+def shares(route: Route) -> list[tuple[Any, str]]:
+    """The targets with their parts of the traffic, as people read them."""
+    targets = list(route.targets.all())
+    total = sum(target.weight for target in targets)
+    return [(target, f"{100 * target.weight / total:.3g} %" if total else "0 %") for target in targets]

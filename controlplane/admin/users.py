@@ -1,0 +1,61 @@
+"""People who sign in. Their passwords are their own: the console gives out one-time ones and shows no hash."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from controlplane.admin.base import ConsoleAdmin, Verb
+from controlplane.forms.users import IssuePasswordForm, OneTime, UserForm
+from controlplane.models import User
+from controlplane.permissions import Permission
+
+
+@admin.register(User)
+class UserAdmin(ConsoleAdmin):
+    superusers_only = True
+    list_display = ("username", "email", "shown_administrator", "shown_pending", "last_login", "date_joined")
+    list_filter = ("is_superuser", "must_change_password")
+    search_fields = ("username", "email")
+    ordering = ("username",)
+    add_form = UserForm
+    add_permission = Permission.USER_CREATE
+    add_title = _("New user")
+    verbs = (
+        Verb(
+            "issue_password", _("New one-time password"), Permission.USER_CREATE, IssuePasswordForm, "",
+            icon="lock_reset", danger=True,
+            warning=_("The present password ends at once, and all sessions of this user with it."),
+        ),
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).defer("password")
+
+    @display(description=_("administrator"), boolean=True, ordering="is_superuser")
+    def shown_administrator(self, user: User) -> bool:
+        return user.is_superuser
+
+    @display(description=_("one-time password"), boolean=True, ordering="must_change_password")
+    def shown_pending(self, user: User) -> bool:
+        return user.must_change_password
+
+    def added(self, request: HttpRequest, result: OneTime) -> HttpResponse:
+        return self.show_once(request, result.user.username, result.password, {"use": "password"})
+
+    def verb_done(self, request: HttpRequest, verb: Verb, result: OneTime) -> HttpResponse:
+        del verb
+        return self.show_once(request, result.user.username, result.password, {"use": "password"})
+
+    def facts(self, subject: User) -> list[tuple[Any, Any]]:
+        return [
+            (_("user name"), subject.username),
+            (_("e-mail"), subject.email),
+            (_("administrator"), _("yes") if subject.is_superuser else _("no")),
+            (_("one-time password"), _("not replaced yet") if subject.must_change_password else _("replaced")),
+            (_("last sign-in"), subject.last_login or _("never")),
+            (_("created"), subject.date_joined),
+        ]

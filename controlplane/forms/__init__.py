@@ -1,0 +1,1 @@
+"""The console's forms. Each ends in one action; none of them writes a model."""

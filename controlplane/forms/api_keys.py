@@ -1,0 +1,101 @@
+"""Forms of API keys, projects and management tokens."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from audit.record import Actor
+from controlplane.actions.create_api_key import NewKey, create_api_key
+from controlplane.actions.create_project import create_project
+from controlplane.actions.create_token import NewToken, create_token
+from controlplane.actions.revoke_api_key import revoke_api_key
+from controlplane.actions.revoke_token import revoke_token
+from controlplane.models import ApiKey, ManagementToken, Project, Route, User
+
+from .base import ActionForm
+
+LIFETIMES = (
+    ("", _("Never")),
+    ("7", _("In 7 days")),
+    ("30", _("In 30 days")),
+    ("90", _("In 90 days")),
+    ("365", _("In one year")),
+)
+
+
+def expiry(days: str, now: datetime) -> datetime | None:
+    """The moment that a choice of `LIFETIMES` means."""
+    return now + timedelta(days=int(days)) if days else None
+
+
+class ApiKeyForm(ActionForm):
+    testid = "api-key-form"
+
+    name = forms.CharField(
+        label=_("Name"), max_length=100, help_text=_("Who or what will use it, such as billing-bot.")
+    )
+    project = forms.ModelChoiceField(Project.objects.all(), label=_("Project"), empty_label=None)
+    routes = forms.MultipleChoiceField(
+        label=_("Routes"), required=False, widget=forms.CheckboxSelectMultiple,
+        help_text=_("None ticked: all routes that the project may call, those to come included."),
+    )  # fmt: skip
+    lifetime = forms.ChoiceField(label=_("Expires"), required=False, choices=LIFETIMES, initial="90")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = Route.objects.values_list("name", flat=True)
+        self.fields["routes"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
+
+    def perform(self, actor: Actor) -> NewKey:
+        values = self.cleaned_data
+        return create_api_key(
+            project=values["project"], name=values["name"], routes=values["routes"] or None,
+            expires_at=expiry(values["lifetime"], timezone.now()), actor=actor, reason=self.why,
+        )  # fmt: skip
+
+
+class RevokeApiKeyForm(ActionForm):
+    testid = "revoke-form"
+    reason_required = True
+
+    def perform(self, actor: Actor) -> ApiKey:
+        return revoke_api_key(self.subject, actor=actor, reason=self.why)
+
+
+class ProjectForm(ActionForm):
+    testid = "project-form"
+
+    name = forms.CharField(label=_("Name"), max_length=52, help_text=_("Lower-case letters, digits and hyphens."))
+    title = forms.CharField(label=_("Title"), max_length=200, required=False, help_text=_("What people call it."))
+
+    def perform(self, actor: Actor) -> Project:
+        return create_project(
+            name=self.cleaned_data["name"], title=self.cleaned_data["title"], actor=actor, reason=self.why
+        )
+
+
+class TokenForm(ActionForm):
+    testid = "token-form"
+
+    name = forms.CharField(label=_("Name"), max_length=100, help_text=_("Which script or system will use it."))
+    user = forms.ModelChoiceField(
+        User.objects.filter(is_active=True), label=_("Acts as"), empty_label=None,
+        help_text=_("The token may do what this user may do."),
+    )  # fmt: skip
+    lifetime = forms.ChoiceField(label=_("Expires"), required=False, choices=LIFETIMES, initial="90")
+
+    def perform(self, actor: Actor) -> NewToken:
+        values = self.cleaned_data
+        expires_at = expiry(values["lifetime"], timezone.now())
+        return create_token(values["user"], name=values["name"], expires_at=expires_at, actor=actor, reason=self.why)
+
+
+class RevokeTokenForm(ActionForm):
+    testid = "revoke-form"
+    reason_required = True
+
+    def perform(self, actor: Actor) -> ManagementToken:
+        return revoke_token(self.subject, actor=actor, reason=self.why)

@@ -1,0 +1,118 @@
+"""Forms of deployments: ordering engines, changing, scaling and ending them."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from audit.record import Actor
+from controlplane.actions.change_deployment import change_deployment
+from controlplane.actions.create_deployment import create_deployment
+from controlplane.actions.delete_deployment import delete_deployment
+from controlplane.actions.scale_deployment import scale_deployment
+from controlplane.lifecycle import VersionState
+from controlplane.models import Deployment, ModelVersion, Project
+from controlplane.models.deployments import Backend, Flavour
+
+from .base import ActionForm
+from .json_field import ObjectField
+
+ARGS_EXAMPLE = '{"max-model-len": 2048}'
+
+
+def _versions() -> Any:
+    return ModelVersion.objects.filter(state=VersionState.AVAILABLE).select_related("model")
+
+
+def _engine_args() -> ObjectField:
+    return ObjectField(
+        label=_("Engine arguments"),
+        help_text=_(
+            "vLLM's own flags as a JSON object, without the dashes in front: %(example)s. Empty: vLLM's defaults."
+        )
+        % {"example": f"<code>{ARGS_EXAMPLE}</code>"},
+    )
+
+
+class DeploymentForm(ActionForm):
+    testid = "deployment-form"
+
+    name = forms.CharField(label=_("Name"), max_length=52, help_text=_("Lower-case letters, digits and hyphens."))
+    version = forms.ModelChoiceField(ModelVersion.objects.none(), label=_("Version"), empty_label=None)
+    flavour = forms.ChoiceField(label=_("Engine"), choices=Flavour.choices, initial=Flavour.VLLM_CPU)
+    external_url = forms.URLField(
+        label=_("URL"), required=False, assume_scheme="http",
+        help_text=_("Only for an OpenAI-compatible engine that Signalbox does not start, such as http://10.0.0.5:8000."),
+    )  # fmt: skip
+    replicas = forms.IntegerField(label=_("Replicas"), min_value=0, max_value=64, initial=1)
+    engine_args = _engine_args()
+    served_name = forms.CharField(
+        label=_("Served name"), max_length=200, required=False,
+        help_text=_("What the engine calls the model. Empty: the model's name."),
+    )  # fmt: skip
+    project = forms.ModelChoiceField(Project.objects.all(), label=_("Project"), required=False, empty_label=_("The platform"))  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["version"].queryset = _versions()  # type: ignore[attr-defined]
+
+    def perform(self, actor: Actor) -> Deployment:
+        values = self.cleaned_data
+        external = values["flavour"] == Flavour.EXTERNAL
+        return create_deployment(
+            name=values["name"], version=values["version"], project=values["project"], flavour=values["flavour"],
+            backend=Backend.EXTERNAL if external else Backend.PROCESS, replicas=values["replicas"],
+            engine_args=values["engine_args"], external_url=values["external_url"], served_name=values["served_name"],
+            actor=actor, reason=self.why,
+        )  # fmt: skip
+
+
+class ScaleForm(ActionForm):
+    testid = "scale-form"
+
+    replicas = forms.IntegerField(
+        label=_("Replicas"), min_value=0, max_value=64, help_text=_("0 stops all engines and keeps the deployment.")
+    )
+
+    def __init__(self, *args: Any, subject: Deployment, **kwargs: Any) -> None:
+        super().__init__(*args, subject=subject, **kwargs)
+        self.initial.setdefault("replicas", subject.replicas)
+
+    def perform(self, actor: Actor) -> Deployment:
+        return scale_deployment(self.subject, replicas=self.cleaned_data["replicas"], actor=actor, reason=self.why)
+
+
+class ChangeDeploymentForm(ActionForm):
+    testid = "change-form"
+
+    version = forms.ModelChoiceField(ModelVersion.objects.none(), label=_("Version"), empty_label=None)
+    external_url = forms.URLField(label=_("URL"), required=False, assume_scheme="http")
+    engine_args = _engine_args()
+    engine_env = ObjectField(label=_("Engine environment"), help_text=_("Environment variables of the engine as a JSON object of texts."))  # fmt: skip
+    served_name = forms.CharField(label=_("Served name"), max_length=200)
+    drain_seconds = forms.IntegerField(
+        label=_("Drain time"), min_value=0, max_value=32_767,
+        help_text=_("Seconds that running requests get before the engine is killed."),
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, subject: Deployment, **kwargs: Any) -> None:
+        super().__init__(*args, subject=subject, **kwargs)
+        # The version that runs stays selectable even when it has been retired since.
+        versions = _versions() | ModelVersion.objects.filter(pk=subject.version_id).select_related("model")
+        self.fields["version"].queryset = versions  # type: ignore[attr-defined]
+        if subject.flavour != Flavour.EXTERNAL:
+            del self.fields["external_url"]
+        for name in self.fields.keys() - {"reason"}:
+            self.initial.setdefault(name, getattr(subject, name))
+
+    def perform(self, actor: Actor) -> Deployment:
+        wanted = {name: self.cleaned_data[name] for name in self.fields if name != "reason"}
+        return change_deployment(self.subject, actor=actor, reason=self.why, **wanted)
+
+
+class DeleteDeploymentForm(ActionForm):
+    testid = "delete-form"
+    reason_required = True
+
+    def perform(self, actor: Actor) -> Deployment:
+        return delete_deployment(self.subject, actor=actor, reason=self.why)

@@ -1,0 +1,61 @@
+"""Forms of models and their versions."""
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from audit.record import Actor
+from controlplane.actions.create_model import create_model
+from controlplane.actions.create_version import create_version
+from controlplane.actions.retire_version import retire_version
+from controlplane.models import Model, ModelVersion, Project
+
+from .base import ActionForm
+
+
+class ModelForm(ActionForm):
+    testid = "model-form"
+
+    name = forms.CharField(label=_("Name"), max_length=52, help_text=_("Such as qwen3-32b: lower-case letters, digits and hyphens."))  # fmt: skip
+    project = forms.ModelChoiceField(
+        Project.objects.all(), label=_("Project"), required=False, empty_label=_("Every project")
+    )
+    description = forms.CharField(
+        label=_("Description"), max_length=2000, required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+    def perform(self, actor: Actor) -> Model:
+        values = self.cleaned_data
+        return create_model(
+            name=values["name"], project=values["project"], description=values["description"], actor=actor,
+            reason=self.why,
+        )  # fmt: skip
+
+
+class VersionForm(ActionForm):
+    testid = "version-form"
+
+    model = forms.ModelChoiceField(Model.objects.all(), label=_("Model"), empty_label=None)
+    name = forms.CharField(label=_("Version"), max_length=52, help_text=_("Such as 1 or 2026-11: lower-case letters, digits and hyphens."))  # fmt: skip
+    source = forms.CharField(
+        label=_("Source"), max_length=500,
+        help_text=_("Where the weights are: /a/directory on the engine's machine, hf:organisation/name, modelscope:organisation/name, or external: for an engine that Signalbox does not start."),
+    )  # fmt: skip
+    max_model_len = forms.IntegerField(
+        label=_("Context length"), required=False, min_value=1, max_value=2**31 - 1,
+        help_text=_("In tokens. Empty: what the model itself says."),
+    )  # fmt: skip
+
+    def perform(self, actor: Actor) -> ModelVersion:
+        values = self.cleaned_data
+        return create_version(
+            values["model"], name=values["name"], source=values["source"], max_model_len=values["max_model_len"],
+            actor=actor, reason=self.why,
+        )  # fmt: skip
+
+
+class RetireVersionForm(ActionForm):
+    testid = "retire-form"
+    reason_required = True
+
+    def perform(self, actor: Actor) -> ModelVersion:
+        return retire_version(self.subject, actor=actor, reason=self.why)

@@ -1,0 +1,49 @@
+"""What the console's templates need beyond Django's and Unfold's own."""
+
+import json
+from typing import Any
+
+from django import template
+from django.utils.safestring import SafeString
+
+from controlplane import badges
+
+register = template.Library()
+
+
+@register.simple_tag
+def state_badge(state: str, label: Any) -> SafeString:
+    """The state's word with its lamp."""
+    return badges.badge(state, label)
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """Readable JSON of a value, to be shown (it is escaped like any text)."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+@register.filter
+def join_tests(first: str, second: Any) -> str:
+    """``first-second``, for data-testid attributes."""
+    return f"{first}-{second}"
+
+
+@register.filter
+def is_checkbox(field: Any) -> bool:
+    """A single tick box, whose label stands behind it."""
+    return getattr(field.field.widget, "input_type", "") == "checkbox" and not hasattr(field.field, "choices")
+
+
+@register.simple_tag
+def deployment_badge(deployment: Any) -> SafeString:
+    """The state of a deployment, as its own page shows it."""
+    from controlplane.admin.deployments import deployment_state  # noqa: PLC0415 - pages use tags, tags use pages
+
+    return deployment_state(deployment)
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """1,234,567: read the same in both languages."""
+    return f"{number:,}"

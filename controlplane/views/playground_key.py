@@ -1,0 +1,66 @@
+"""The playground's API keys: one for each person and project, an hour long, held in this process's memory only.
+
+They are made by the same action as any key, so the register and the key list name them; a stored one would be a secret at rest.
+"""
+
+import threading
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from audit.record import Actor
+from controlplane.actions.create_api_key import create_api_key
+from controlplane.errors import Invalid
+from controlplane.models import ApiKey, Project, Route, User
+
+NAME = "playground"
+LIFETIME = timedelta(hours=1)
+MARGIN = timedelta(minutes=11)  # a long answer must not outlive its key
+MOST_HELD = 1_000
+
+
+class Held(NamedTuple):
+    token: str
+    key_id: str
+    expires_at: datetime
+    fresh: bool = False
+    """just made: the gateways may not know it yet"""
+
+
+_held: dict[tuple[int, str], Held] = {}
+_lock = threading.Lock()
+
+
+def key_for(user: User, route_name: str, actor: Actor) -> Held:
+    """A key that may call the route. Raises `Refused`: unknown route, no project, or no right to make keys."""
+    project = _project_of(route_name)
+    place = (user.pk, str(project.pk))
+    with _lock:
+        held = _held.get(place)
+        if held and held.expires_at - MARGIN > timezone.now() and _still_good(held):
+            return held
+        made = create_api_key(
+            project=project, name=NAME, expires_at=timezone.now() + LIFETIME, actor=actor, reason=_("playground")
+        )
+        if len(_held) >= MOST_HELD:
+            _held.clear()
+        kept = Held(made.token, made.key.key_id, timezone.now() + LIFETIME)
+        _held[place] = kept
+        return kept._replace(fresh=True)
+
+
+def _still_good(held: Held) -> bool:
+    return ApiKey.objects.usable().filter(key_id=held.key_id).exists()
+
+
+def _project_of(route_name: str) -> Project:
+    """The route's own project; for a route of all projects the first one that was made."""
+    route = Route.objects.select_related("project").filter(name=route_name.replace("\x00", "")).first()
+    if route is None:
+        raise Invalid(_("There is no such route."), field="model")
+    project = route.project or Project.objects.order_by("created_at").first()
+    if project is None:
+        raise Invalid(_("Create a project first: the question is counted for one."))
+    return project
