@@ -1,0 +1,87 @@
+"""What the limiter says when it does not admit, and what an admitted request holds."""
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from . import arithmetic
+from .arithmetic import Header
+from .plan import Dimension, Plan
+
+if TYPE_CHECKING:
+    from .limiter import Limiter
+
+
+class LimitError(Exception):
+    """A request was not admitted and took nothing. `headers` belong to the answer, ``retry-after`` among them.
+
+    - LimitExceeded      429: a limit says no
+    - LimitsUnavailable  503: nobody can say at the moment
+    """
+
+    def __init__(self, message: str, wait_ms: int, headers: list[Header]) -> None:
+        super().__init__(message)
+        self.retry_after = arithmetic.whole_seconds(wait_ms)
+        self.headers = [*headers, (b"retry-after", b"%d" % self.retry_after)]
+
+
+class LimitExceeded(LimitError):  # noqa: N818 - named for what happened
+    """A limit says no. `dimension` and `subject` bind; `impossible` when one request asks for more than all of it."""
+
+    def __init__(
+        self, dimension: Dimension, subject: str, limit: int, *, wait_ms: int, impossible: bool, headers: list[Header]
+    ) -> None:
+        self.dimension, self.subject, self.limit, self.impossible = dimension, subject, limit, impossible
+        words = "concurrent requests" if dimension is Dimension.CONCURRENCY else dimension.value.replace("_", " ")
+        message = (
+            f"The request asks for more tokens than the limit of {limit} {words} allows at all: lower max_tokens."
+            if impossible
+            else f"Limit of {limit} {words} reached. Please try again in {arithmetic.duration(wait_ms)}."
+        )
+        super().__init__(message, wait_ms, headers)
+
+
+class LimitsUnavailable(LimitError):  # noqa: N818
+    """Limits cannot be checked for now, and nothing is let through unchecked."""
+
+    def __init__(self, wait_ms: int) -> None:
+        super().__init__("Limits cannot be checked for the moment. Please try again shortly.", wait_ms, [])
+
+
+class Lease:
+    """An admitted request: its tokens are reserved and its slots are held until it is settled.
+
+    Settle it exactly when the request ends, however it ends; a second settlement changes nothing. As a context manager
+    it settles itself: refunded when an exception passes, with its full reservation otherwise.
+    """
+
+    __slots__ = ("_limiter", "begun", "generation", "headers", "id", "plan", "renewed", "settled", "tick", "tokens")
+
+    def __init__(self, limiter: "Limiter", plan: Plan, lease: str, tokens: int) -> None:
+        self._limiter = limiter
+        self.plan = plan
+        self.id = lease
+        self.tokens = tokens
+        self.headers: list[Header] = []
+        self.tick = 0
+        self.generation: str | None = None
+        """of Redis's counters that took it; None when this process decided alone"""
+        self.begun = self.renewed = 0.0
+        self.settled = False
+
+    def settle(self, tokens: int | None = None) -> None:
+        """The request is over and used so many tokens; None stands for all that was reserved. Never waits."""
+        if not self.settled:
+            self.settled = True
+            self._limiter.settle(self, 0 if tokens is None else tokens - self.tokens)
+
+    def refund(self) -> None:
+        """The request failed and used nothing. It still counts as a request: it was let through."""
+        self.settle(0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.settle(None if kind is None else 0)

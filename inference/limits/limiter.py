@@ -1,0 +1,326 @@
+"""The limiter as the gateway uses it: `admit` before a request, `Lease.settle` after it."""
+
+import asyncio
+import secrets
+from functools import partial
+from typing import Any, NamedTuple
+
+from inference.contract.limits import LimitEntry
+from inference.redis_pipeline import RedisError, RedisPipeline
+
+from . import arithmetic
+from .answers import Lease, LimitExceeded, LimitsUnavailable
+from .arithmetic import BUCKET_MS, Gauge, Header
+from .ledger import Ledger
+from .plan import Bound, Dimension, Plan
+from .session import BEAT_SECONDS, Session, monotonic_ms
+
+PLANS_KEPT = 20_000
+JOIN_PATIENCE = 0.004
+"""Seconds that a request waits for a join under way: less than a decision may take."""
+DEAD_WAIT_MS = 1000
+SETTLEMENT_KEPT_MS = 2 * arithmetic.WINDOW_MS
+
+
+class _Settlement(NamedTuple):
+    """Not acknowledged yet. `home` is the generation that holds the reservation; None when the next join says."""
+
+    lease: Lease
+    change: int
+    home: str | None
+    at: int
+
+
+class Limiter:
+    """Decides for one gateway process. `gateways` is how many there are at most, this one included, on all machines.
+
+    `place` (0 to gateways - 1) is this process's own number if it has one, which lets limits that do not divide be
+    given out in full; a restarted process should take the same. `lease` is how long a slot outlives a dead gateway,
+    `longest_request` after which no request runs any more (both in seconds).
+    """
+
+    def __init__(
+        self,
+        redis_url: str,
+        *,
+        gateways: int = 1,
+        place: int | None = None,
+        lease: float = 30.0,
+        longest_request: float = 600.0,
+        timeout: float = 0.25,
+    ) -> None:
+        self._gateways, self._place, self._lease_seconds = gateways, place, lease
+        self._longest = longest_request
+        self._name = secrets.token_hex(5)
+        self._count = 0
+        self._plans: dict[tuple[LimitEntry, ...], Plan] = {}
+        self._ledger = Ledger()
+        self._live: dict[str, Lease] = {}
+        self._unsettled: dict[str, _Settlement] = {}
+        self._joined = asyncio.Event()
+        self._pipeline = RedisPipeline(redis_url, timeout=timeout, on_connect=self._connected, on_lost=self._lost)
+        self._session = Session(
+            self._pipeline, self._ledger, self._held, gateways=gateways,
+            member=f"place-{place}" if place is not None else self._name,
+            lease_ms=int(lease * 1000), longest_ms=int(longest_request * 1000),
+        )  # fmt: skip
+        self._task: asyncio.Task[None] | None = None
+
+    # -- life
+
+    async def start(self, patience: float = 1.0) -> None:
+        """Connect, for at most `patience` seconds; a Redis that is down is no error."""
+        await self._pipeline.start()
+        self._task = asyncio.create_task(self._beat())
+        await self._pipeline.wait_connected(patience)
+
+    async def close(self) -> None:
+        """Leave in order. Settlements made before are delivered, if Redis is there."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        try:
+            await self._session.leave()
+        except Exception as exc:  # noqa: BLE001 - whatever is wrong with Redis, this process ends
+            del exc
+        self._session.lost()
+        await self._pipeline.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether Redis decides; otherwise this process gives out its own share."""
+        return self._session.generation is not None
+
+    # -- the two verbs
+
+    async def admit(self, limits: tuple[LimitEntry, ...], tokens: int = 0) -> Lease:
+        """Let one request through all its limits, or raise `LimitExceeded` or `LimitsUnavailable` and take nothing.
+
+        `tokens` is what the request can cost at most: the prompt's estimate and max_tokens. Ids are the limiter's own:
+        a request's id may come from the client, who could hold one slot with many requests by repeating it.
+        """
+        prepared = self._plans.get(limits) or self._prepare(limits)
+        self._count += 1
+        lease = Lease(self, prepared, f"{self._name}-{self._count}", tokens)
+        if not prepared.bounds:
+            lease.settled = True
+            return lease
+        generation = self._session.generation
+        if generation is None and self._session.joining:
+            generation = await self._patience()
+        reply = None if generation is None else await self._ask(generation, lease)
+        return self._decide_alone(lease) if reply is None else self._read(reply, lease)
+
+    def settle(self, lease: Lease, change: int) -> None:
+        """Called once by the lease: free its slots and correct its tokens by `change`."""
+        if self._live.pop(lease.id, None) is not None:
+            for name in lease.plan.slots:
+                self._ledger.release(name)
+        session = self._session
+        alone = lease.generation is None and session.generation is None and not session.joining
+        self._correct(lease, change, unsaid=alone)
+        if alone or not (lease.plan.slots or (change and lease.plan.metered)):
+            return
+        home = lease.generation if session.generation is None else session.generation
+        self._unsettled[lease.id] = _Settlement(lease, change, home, monotonic_ms())
+        self._send_settlement(lease.id)
+
+    # -- asking Redis
+
+    def _prepare(self, limits: tuple[LimitEntry, ...]) -> Plan:
+        if len(self._plans) >= PLANS_KEPT:
+            self._plans.clear()
+        prepared = self._plans[limits] = Plan(limits, self._gateways, int(self._lease_seconds * 1000))
+        return prepared
+
+    async def _patience(self) -> str | None:
+        try:
+            await asyncio.wait_for(self._joined.wait(), JOIN_PATIENCE)
+        except TimeoutError:
+            return None
+        return self._session.generation
+
+    async def _ask(self, generation: str, lease: Lease) -> list[int] | None:
+        """Redis's decision; None when there is none to be had."""
+        future: asyncio.Future[list[int] | None] = asyncio.get_running_loop().create_future()
+        payload = lease.plan.admit(generation, lease.id, lease.tokens)
+        self._pipeline.send(payload, partial(self._answered, future, generation, lease))
+        return await future
+
+    def _answered(self, future: "asyncio.Future[list[int] | None]", generation: str, lease: Lease, reply: Any) -> None:
+        """Enter what was taken before anyone else runs, even if nobody waits for it any more."""
+        asked = reply if isinstance(reply, list) and reply[0] != -1 else None
+        if asked is not None and asked[0] == 1:
+            self._enter(lease, asked[1] // BUCKET_MS, generation)
+            if future.done():  # the client left while Redis was asked
+                lease.refund()
+        elif asked is None and generation == self._session.generation:
+            self._disconnect()
+        if not future.done():
+            future.set_result(asked)
+
+    def _read(self, reply: list[int], lease: Lease) -> Lease:
+        if reply[0] == -2:
+            raise LimitsUnavailable(reply[2])
+        now, absent = reply[1], reply[2]
+        if reply[0] == 1:
+            lease.headers = self._headers(lease.plan, reply[3:], now, absent)
+            return lease
+        bound = lease.plan.bounds[reply[3] - 1]
+        raise self._exceeded(bound, reply[4], self._headers(lease.plan, reply[5:], now, absent, (bound, reply[4])))
+
+    def _headers(
+        self, prepared: Plan, used: list[int], now: int, absent: int, refused: tuple[Bound, int] | None = None
+    ) -> list[Header]:
+        reset = arithmetic.until_forgotten(now)
+        gauges: dict[Dimension, list[Gauge]] = {dimension: [] for dimension in Dimension}
+        for bound, count in zip(prepared.bounds, used, strict=True):
+            limit = arithmetic.held_back(bound.limit, self._gateways, absent) if absent else bound.limit
+            gauges[bound.dimension].append(Gauge(bound.limit, limit - count, reset if count > 0 else 0))
+        if refused is not None and refused[1] >= 0:  # the binding limit is shown, whatever else has less left
+            binding, wait = refused
+            remaining = min(gauge.remaining for gauge in gauges[binding.dimension])
+            gauges[binding.dimension] = [Gauge(binding.limit, remaining, wait)]
+        return arithmetic.headers(gauges[Dimension.REQUESTS], gauges[Dimension.TOKENS])
+
+    @staticmethod
+    def _exceeded(bound: Bound, wait: int, headers: list[Header]) -> LimitExceeded:
+        return LimitExceeded(
+            bound.dimension, bound.name, bound.limit,
+            wait_ms=wait if wait >= 0 else arithmetic.WINDOW_MS, impossible=wait < 0, headers=headers,
+        )  # fmt: skip
+
+    # -- deciding alone
+
+    def _decide_alone(self, lease: Lease) -> Lease:
+        """Admit within this process's share, as far as nothing can be in the way that it does not know of."""
+        session, prepared = self._session, lease.plan
+        if session.joining or session.generation is not None:  # what is taken now would be told to nobody
+            raise LimitsUnavailable(DEAD_WAIT_MS)
+        waits = [
+            session.share_in_ms(slots=slots)
+            for slots in {b.dimension is Dimension.CONCURRENCY for b in prepared.bounds}
+        ]
+        if max(waits) > 0:
+            raise LimitsUnavailable(min(max(waits), DEAD_WAIT_MS))
+        now = session.now_ms()
+        used, binding, room_in = self._look(lease, now)
+        if binding is not None:
+            absent = self._gateways - 1
+            raise self._exceeded(binding, room_in, self._headers(prepared, used, now, absent, (binding, room_in)))
+        self._enter(lease, now // BUCKET_MS, None)
+        lease.headers = self._headers(prepared, used, now, self._gateways - 1)
+        return lease
+
+    def _look(self, lease: Lease, now: int) -> tuple[list[int], Bound | None, int]:
+        """What each limit would have used after this request, and the first without room in this process's share."""
+        used: list[int] = []
+        binding, wait = None, 0
+        for bound in lease.plan.bounds:
+            most = arithmetic.share(bound.limit, self._gateways, self._place, bound.name)
+            count, cost, room_in = self._usage(bound, lease.tokens, now)
+            used.append(count)
+            if count + cost > most and binding is None:
+                binding, wait = bound, -1 if cost > bound.limit else room_in
+        if binding is None:
+            used = [u + self._usage(b, lease.tokens, now)[1] for u, b in zip(used, lease.plan.bounds, strict=True)]
+        return used, binding, wait
+
+    def _usage(self, bound: Bound, tokens: int, now: int) -> tuple[int, int, int]:
+        """What is used of a limit, what this request would add, and ms until it is worth trying again."""
+        if bound.dimension is Dimension.CONCURRENCY:
+            return self._ledger.running.get(bound.name, 0), 1, DEAD_WAIT_MS
+        window = self._ledger.window(bound.name)
+        window.expire(now // BUCKET_MS)
+        oldest = next(iter(window.buckets), now // BUCKET_MS)
+        room_in = oldest * BUCKET_MS + arithmetic.WINDOW_MS - now
+        if bound.dimension is Dimension.TOKENS:
+            return window.tokens, tokens, room_in
+        return window.requests, 1, room_in
+
+    # -- memory
+
+    def _enter(self, lease: Lease, tick: int, generation: str | None) -> None:
+        lease.tick, lease.generation = tick, generation
+        for name, requests, metered in lease.plan.rates:
+            self._ledger.window(name).add(tick, requests, lease.tokens if metered else 0, unsaid=generation is None)
+        if lease.plan.slots:
+            lease.begun = lease.renewed = monotonic_ms() / 1000
+            self._live[lease.id] = lease
+            for name in lease.plan.slots:
+                self._ledger.hold(name)
+
+    def _correct(self, lease: Lease, change: int, *, unsaid: bool) -> None:
+        if change:
+            now = self._session.now_ms() // BUCKET_MS
+            for name in lease.plan.metered:
+                window = self._ledger.window(name)
+                if change < 0:
+                    window.correct(lease.tick, change, unsaid=unsaid)
+                else:
+                    window.add(now, 0, change, unsaid=unsaid)
+
+    def _held(self) -> list[tuple[str, str]]:
+        return [(name, lease.id) for lease in self._live.values() for name in lease.plan.slots]
+
+    # -- the session
+
+    def _send_settlement(self, lease_id: str) -> None:
+        """Deliver one settlement to the present generation; without one it waits for the next join."""
+        generation = self._session.generation
+        if generation is None:
+            return
+        lease, change = self._unsettled[lease_id][:2]
+
+        def answered(reply: Any) -> None:
+            if not isinstance(reply, Exception):
+                self._unsettled.pop(lease_id, None)
+            elif isinstance(reply, RedisError) and generation == self._session.generation:
+                self._disconnect()
+
+        self._pipeline.send(lease.plan.settle(generation, lease.id, lease.tick, change), answered)
+
+    async def _connected(self) -> None:
+        await self._session.join()
+        generation = self._session.generation
+        for lease_id, settlement in list(self._unsettled.items()):
+            if settlement.home in {None, generation}:
+                self._send_settlement(lease_id)
+            else:  # the new generation was told what had become of it
+                del self._unsettled[lease_id]
+        self._joined.set()
+
+    def _lost(self) -> None:
+        self._session.lost()
+        self._joined.clear()
+
+    def _disconnect(self) -> None:
+        self._lost()
+        self._pipeline.drop()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            self._session.beat(self._due(monotonic_ms() / 1000), self._disconnect)
+            self._ledger.sweep(self._session.now_ms() // BUCKET_MS)
+            self._forget_settlements(monotonic_ms() - SETTLEMENT_KEPT_MS)
+
+    def _forget_settlements(self, before: int) -> None:
+        """Drop what Redis could not be told while it mattered: its windows have moved on and its leases have lapsed."""
+        for lease_id, settlement in list(self._unsettled.items()):
+            if settlement.at > before:
+                return  # they lie in the order of time
+            del self._unsettled[lease_id]
+
+    def _due(self, now: float) -> list[tuple[str, str]]:
+        """Slots to renew, a third of the lease after the last time; a lease that nobody settled is let go at last."""
+        due = []
+        for lease in list(self._live.values()):
+            if now - lease.begun > self._longest:
+                self._live.pop(lease.id)
+                for name in lease.plan.slots:
+                    self._ledger.release(name)
+            elif now - lease.renewed >= self._lease_seconds / 3:
+                lease.renewed = now
+                due += [(name, lease.id) for name in lease.plan.slots]
+        return due

@@ -1,0 +1,108 @@
+"""One combination of limits, prepared: the commands for it are encoded but for what differs from request to request."""
+
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+from inference.contract import limits as contract
+from inference.contract.limits import LimitEntry
+from inference.redis_pipeline import bulk
+
+from . import scripts
+
+
+class Dimension(StrEnum):
+    """What can bind a request; goes unchanged into the answer, the log and the metric."""
+
+    REQUESTS = "requests_per_minute"
+    TOKENS = "tokens_per_minute"
+    CONCURRENCY = "concurrency"
+
+
+class Bound(NamedTuple):
+    """One limit of one subject, in the order in which the script answers."""
+
+    dimension: Dimension
+    limit: int
+    name: str
+
+
+class _Encoded(NamedTuple):
+    """What is constant within a generation."""
+
+    generation: str
+    admit: bytes
+    settle_head: bytes
+    settle_keys: bytes
+    settle_kinds: bytes
+
+
+def _bounds(entry: LimitEntry) -> Iterator[Bound]:
+    for dimension in Dimension:
+        if (limit := getattr(entry, dimension.value)) is not None:
+            yield Bound(dimension, limit, entry.name)
+
+
+def _commanded(count: int, sha: str, keys: int) -> bytes:
+    return b"*%d\r\n" % (3 + count) + bulk("EVALSHA") + bulk(sha) + bulk(keys)
+
+
+def _joined(values: list[str]) -> bytes:
+    return b"".join(map(bulk, values))
+
+
+class Plan:
+    """The limits of one kind of request. `bounds` are its limits; `slots` names the subjects with slots, and so on."""
+
+    def __init__(self, limits: tuple[LimitEntry, ...], gateways: int, lease_ms: int) -> None:
+        self._gateways, self._lease_ms = gateways, lease_ms
+        self.limits = tuple(entry for entry in limits if any(_bounds(entry)))
+        self.bounds = tuple(bound for entry in self.limits for bound in _bounds(entry))
+        of: Callable[[Dimension], tuple[str, ...]] = lambda d: tuple(b.name for b in self.bounds if b.dimension is d)  # noqa: E731
+        self.counted, self.metered, self.slots = of(Dimension.REQUESTS), of(Dimension.TOKENS), of(Dimension.CONCURRENCY)
+        self.rates = [
+            (entry.name, int(entry.requests_per_minute is not None), entry.tokens_per_minute is not None)
+            for entry in self.limits
+            if entry.requests_per_minute is not None or entry.tokens_per_minute is not None
+        ]
+        self._encoded: _Encoded | None = None
+
+    def admit(self, generation: str, lease: str, tokens: int) -> bytes:
+        """The command that decides a request."""
+        encoded = self._encoded
+        if encoded is None or encoded.generation != generation:
+            encoded = self._encoded = self._encode(generation)
+        return b"%b%b%b" % (encoded.admit, bulk(lease), bulk(tokens))
+
+    def settle(self, generation: str, lease: str, tick: int, change: int) -> bytes:
+        """The command that ends a request."""
+        encoded = self._encoded
+        if encoded is None or encoded.generation != generation:
+            encoded = self._encoded = self._encode(generation)
+        mark = bulk(contract.settled_key(generation, lease))
+        said = bulk(generation) + bulk(lease) + bulk(tick) + bulk(change)
+        return b"".join((encoded.settle_head, mark, encoded.settle_keys, said, encoded.settle_kinds))
+
+    def _encode(self, generation: str) -> _Encoded:
+        keys = [contract.STATE, contract.members_key(generation)]
+        said = [generation, str(self._gateways), str(self._lease_ms), str(len(self.limits))]
+        taken, kinds = [], []
+        for entry in self.limits:
+            limits = (entry.requests_per_minute, entry.tokens_per_minute, entry.concurrency)
+            said += [str(-1 if limit is None else limit) for limit in limits]
+            if limits[:2] != (None, None):
+                keys.append(contract.window_key(generation, entry.name))
+            if entry.tokens_per_minute is not None:
+                taken.append(keys[-1])
+                kinds.append("w")
+            if entry.concurrency is not None:
+                keys.append(contract.slots_key(generation, entry.name))
+                taken.append(keys[-1])
+                kinds.append("s")
+        count = len(taken)
+        return _Encoded(
+            generation,
+            _commanded(len(keys) + len(said) + 2, scripts.ADMIT.sha, len(keys)) + _joined(keys) + _joined(said),
+            _commanded(2 + count + 4 + count, scripts.SETTLE.sha, 2 + count) + bulk(contract.STATE),
+            _joined(taken), _joined(kinds),
+        )  # fmt: skip

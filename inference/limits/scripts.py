@@ -1,0 +1,24 @@
+"""The Lua scripts, read once. Not functions: a restarted server must not come back with them as if nothing was."""
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+_HERE = Path(__file__).parent / "lua"
+
+
+class Script(NamedTuple):
+    """A script's text and the name under which EVALSHA finds it."""
+
+    text: str
+    sha: str
+
+
+def read(name: str) -> Script:
+    """The script with the prelude before it."""
+    text = (_HERE / "prelude.lua").read_text() + (_HERE / f"{name}.lua").read_text()
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+ADMIT, SETTLE, BEAT, JOIN, LEAVE = map(read, ("admit", "settle", "beat", "join", "leave"))
+LOADED = (ADMIT, SETTLE, BEAT, LEAVE)
