@@ -50,7 +50,7 @@ TRANSITIONS: dict[TextChoices, frozenset[TextChoices]] = {
     _R.BACKOFF: frozenset({_R.STARTING, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
     _R.CRASH_LOOP: frozenset({_R.STARTING, _R.BACKOFF, _R.STOPPING, _R.STOPPED}),
     _R.STOPPING: frozenset({_R.STOPPED}),
-    _R.STOPPED: frozenset({_R.PENDING, _R.STARTING}),
+    _R.STOPPED: frozenset({_R.PENDING, _R.STARTING, _R.BACKOFF}),
     **{state: frozenset(set(_D) - {state}) for state in _D},
     _V.AVAILABLE: frozenset({_V.RETIRED}),
     _V.RETIRED: frozenset({_V.AVAILABLE}),
