@@ -1,0 +1,163 @@
+"""The gateway's ASGI application: its life, its table of paths, its one place where errors become answers."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+
+from inference import metrics, observe, tables
+from inference.config import Config
+from inference.endpoints import models, openai
+from inference.endpoints.endpoint import Endpoint
+from inference.errors import (
+    ClientClosed,
+    GatewayError,
+    InternalError,
+    UnknownPath,
+    WrongMethod,
+    openai_body,
+)
+from inference.handler import Gateway, handle
+from inference.register import Register
+from inference.request import Receive, Request, Scope, Send
+from inference.tables import Tables
+from inference.upstream import Timeouts, Upstream
+
+logger = logging.getLogger(__name__)
+
+ENDPOINTS: dict[str, Endpoint] = {endpoint.path: endpoint for endpoint in (*openai.ENDPOINTS,)}
+PRUNE_EVERY = 1.0
+
+
+class App:
+    """Raw ASGI. One per process."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._tasks: list[asyncio.Task[None]] = []
+        self._log = observe.AccessLog(1) if config.access_log else None
+        self._gateway: Gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._serve(Request(scope, receive, send))
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    # life
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def start(self) -> None:
+        """Returns at once; `not_ready` tells what is still missing."""
+        config = self._config
+        self._redis = tables.connect(config.redis_url)
+        self._gateway = Gateway(
+            config,
+            Tables(self._redis),
+            Register(config.database_url, longest_commit=config.register_seconds, on_commit=metrics.AUDIT_LAG.set),
+            Upstream(
+                Timeouts(config.connect_seconds, config.first_byte_seconds, config.chunk_seconds, config.idle_seconds)
+            ),
+        )
+        self._writing = asyncio.create_task(self._gateway.register.run())
+        self._spawn(self._gateway.tables.follow())
+        self._spawn(self._prune())
+
+    async def stop(self) -> None:
+        """Write what still waits for the register, then let go of everything."""
+        self._gateway.register.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.wait({self._writing}, timeout=self._config.register_seconds * 2)
+        self._gateway.upstream.close()
+        await self._redis.aclose()
+        if self._log is not None:
+            self._log.flush()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    async def _prune(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(PRUNE_EVERY)
+            if self._gateway.tables.loaded:
+                self._gateway.upstream.prune(self._gateway.tables.snapshot.addresses, loop.time())
+
+    def not_ready(self) -> list[str]:
+        """Why this process should get no traffic; empty when it should."""
+        reasons = []
+        if not self._gateway.tables.loaded:
+            reasons.append(self._gateway.tables.trouble)
+        if self._gateway.register.trouble:
+            reasons.append(f"register: {self._gateway.register.trouble}")
+        return reasons
+
+    # requests
+
+    async def _serve(self, request: Request) -> None:
+        error: GatewayError | None = None
+        endpoint = ENDPOINTS.get(request.path)
+        metrics.INFLIGHT.inc()
+        try:
+            if endpoint is not None and request.method == "POST":
+                request.check_host()
+                await handle(self._gateway, endpoint, request)
+            else:
+                await self._serve_small(request, known=endpoint is not None)
+        except GatewayError as exc:
+            error = exc
+        except Exception:
+            logger.exception("request %s failed", request.id)
+            error = InternalError()
+        finally:
+            metrics.INFLIGHT.dec()
+        if error is not None and not request.status and not isinstance(error, ClientClosed):
+            await request.fail(error, (endpoint.error_body if endpoint else openai_body)(error))
+        self._observe(request, error)
+
+    async def _serve_small(self, request: Request, *, known: bool) -> None:
+        """Everything that no engine answers."""
+        path = request.path
+        if path in {"/healthz", "/readyz"}:
+            await self._serve_health(request, path == "/readyz")
+        elif path == models.PATH or path.startswith(models.PATH + "/"):
+            _require(request, "GET")
+            principal = self._gateway.keys.authenticate(request.token)
+            if path == models.PATH:
+                body = models.list_models(self._gateway.tables, principal)
+            else:
+                body = models.show_model(self._gateway.tables, principal, request.scope["raw_path"])
+            await request.answer(200, body)
+        else:
+            if known:
+                _require(request, "POST")
+            raise UnknownPath
+
+    async def _serve_health(self, request: Request, wants_ready: bool) -> None:
+        _require(request, "GET")
+        reasons = self.not_ready() if wants_ready else []
+        body = {"ok": True} if not wants_ready else {"ready": not reasons, "reasons": reasons}
+        await request.answer(503 if reasons else 200, msgspec.json.encode(body))
+
+    def _observe(self, request: Request, error: GatewayError | None) -> None:
+        if request.path in {"/healthz", "/readyz"}:
+            return
+        observe.measure(request, error)
+        if self._log is not None and self._log.add(observe.line(request, error)):
+            asyncio.get_running_loop().call_later(self._log.EVERY, self._log.flush)
+
+
+def _require(request: Request, method: str) -> None:
+    if request.method != method:
+        raise WrongMethod(f"Use {method} for this path.")

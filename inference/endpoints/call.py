@@ -1,0 +1,80 @@
+"""A request body, read only as far as the gateway must: its top level, each value left as the bytes it came in.
+
+The body that goes to the engine is written from what was read here. So the engine sees exactly the model that was
+checked, whatever the client did with duplicate keys, escapes in keys or odd whitespace.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from inference.errors import BadRequest
+
+Fields = dict[str, msgspec.Raw]
+T = TypeVar("T")
+
+_decode_fields = msgspec.json.Decoder(Fields).decode
+_decode_model = msgspec.json.Decoder(str).decode
+_decode_flag = msgspec.json.Decoder(bool | None).decode
+_decode_options = msgspec.json.Decoder(Fields | None).decode
+_encode = msgspec.json.Encoder().encode
+_TRUE = msgspec.Raw(b"true")
+
+
+class Call(msgspec.Struct):
+    """What the client asks for. `fields` are the body's top level."""
+
+    model: str
+    stream: bool
+    wants_usage: bool
+    """the client itself asked for the usage event of a stream"""
+    fields: Fields
+
+    def body_for(self, served_name: str) -> bytes:
+        """The body for an engine that knows the model under that name."""
+        return _encode({**self.fields, "model": served_name})
+
+
+def read_call(body: bytes) -> Call:
+    """The call in a body. Raises `BadRequest` that names the offending field."""
+    fields = _top_level(body)
+    if "model" not in fields:
+        raise BadRequest("The body has no 'model'.", param="model")
+    model = _value(fields, "model", _decode_model, "a string")
+    stream = bool(_value(fields, "stream", _decode_flag, "true or false")) if "stream" in fields else False
+    wants_usage = _ask_for_usage(fields) if stream else False
+    return Call(model, stream, wants_usage, fields)
+
+
+def _top_level(body: bytes) -> Fields:
+    try:
+        if not body.isascii():
+            body.decode()  # msgspec does not look into values that it leaves as they are
+        return _decode_fields(body)
+    except msgspec.ValidationError:
+        raise BadRequest("The body must be a JSON object.") from None
+    except UnicodeDecodeError:
+        raise BadRequest("The body is not valid UTF-8.") from None
+    except msgspec.DecodeError as exc:
+        raise BadRequest(f"The body is not valid JSON: {exc}") from None
+    except RecursionError:
+        raise BadRequest("The body is nested too deeply.") from None
+
+
+def _value(fields: Fields, name: str, decode: Any, what: str) -> Any:
+    try:
+        return decode(fields[name])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise BadRequest(f"'{name}' must be {what}.", param=name) from None
+
+
+def _ask_for_usage(fields: Fields) -> bool:
+    """Make the engine tell the usage at the end of a stream. True if the client asked for it, too."""
+    options: Fields = {}
+    if "stream_options" in fields:
+        options = _value(fields, "stream_options", _decode_options, "an object") or {}
+    asked = False
+    if "include_usage" in options:
+        asked = bool(_value(options, "include_usage", _decode_flag, "true or false"))
+    fields["stream_options"] = msgspec.Raw(_encode({**options, "include_usage": _TRUE}))
+    return asked

@@ -1,0 +1,202 @@
+"""Every error a client of the gateway can meet, in one tree; `status` and the rest are the policy, callers parse no text.
+
+GatewayError
+├── BadRequest 400
+│   ├── UnknownPath 404
+│   ├── WrongMethod 405
+│   ├── SlowBody 408
+│   ├── BodyTooLarge 413
+│   └── HeadTooLarge 431
+├── Unauthenticated 401
+│   ├── MissingKey
+│   ├── InvalidKey          malformed, unknown or revoked: the answer does not say which
+│   └── ExpiredKey
+├── Forbidden 403
+├── UnknownModel 404
+├── Unavailable 503         with retry-after
+│   ├── TablesMissing
+│   ├── NoReadyReplica
+│   └── AuditUnavailable
+├── UpstreamError 502       carries `retriable`
+│   ├── UpstreamTimeout 504
+│   └── UpstreamBusy 503
+├── ClientClosed 499        never sent: nobody is there to read it
+└── InternalError 500
+"""
+
+import msgspec
+
+_encode = msgspec.json.Encoder().encode
+
+
+class GatewayError(Exception):
+    """The gateway could not answer. The docstring of each error is its default message."""
+
+    status = 500
+    code = "internal_error"
+    type = "server_error"
+    param: str | None = None
+    retry_after: int | None = None
+
+    def __init__(self, message: str = "", *, param: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+        if param is not None:
+            self.param = param
+
+
+class BadRequest(GatewayError):
+    """The request body is not valid."""
+
+    status = 400
+    code = "invalid_request"
+    type = "invalid_request_error"
+
+
+class UnknownPath(BadRequest):
+    """There is nothing at this path. See /v1/models for what this key may call."""
+
+    status = 404
+    code = "unknown_url"
+
+
+class WrongMethod(BadRequest):
+    """This path does not know that method."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class SlowBody(BadRequest):
+    """The request body did not arrive in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class BodyTooLarge(BadRequest):
+    """The request body is too large."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class HeadTooLarge(BadRequest):
+    """The request head is too large."""
+
+    status = 431
+    code = "headers_too_large"
+
+
+class Unauthenticated(GatewayError):
+    """The request carries no usable API key."""
+
+    status = 401
+    code = "invalid_api_key"
+    type = "authentication_error"
+
+
+class MissingKey(Unauthenticated):
+    """No API key. Send it as 'Authorization: Bearer <key>'."""
+
+    code = "missing_api_key"
+
+
+class InvalidKey(Unauthenticated):
+    """Incorrect API key. It may be mistyped or revoked; the console shows the keys of your project."""
+
+
+class ExpiredKey(Unauthenticated):
+    """This API key has expired. Create a new one in the console."""
+
+    code = "expired_api_key"
+
+
+class Forbidden(GatewayError):
+    """This API key may not call that model."""
+
+    status = 403
+    code = "model_not_allowed"
+    type = "permission_error"
+    param = "model"
+
+
+class UnknownModel(GatewayError):
+    """There is no such model. See /v1/models for what this key may call."""
+
+    status = 404
+    code = "model_not_found"
+    type = "invalid_request_error"
+    param = "model"
+
+
+class Unavailable(GatewayError):
+    """The gateway cannot serve this now."""
+
+    status = 503
+    code = "unavailable"
+    retry_after = 1
+
+
+class TablesMissing(Unavailable):
+    """The gateway has not received its routes and keys yet. Check that Redis and the console's workers run."""
+
+    code = "tables_missing"
+
+
+class NoReadyReplica(Unavailable):
+    """No replica of this model is ready."""
+
+    code = "no_ready_replica"
+    retry_after = 5
+
+
+class AuditUnavailable(Unavailable):
+    """The audit register cannot be written, so nothing is served. Check that PostgreSQL runs."""
+
+    code = "audit_unavailable"
+    retry_after = 2
+
+
+class UpstreamError(GatewayError):
+    """The engine broke off before it answered."""
+
+    status = 502
+    code = "upstream_error"
+
+    def __init__(self, message: str = "", *, retriable: bool = False, code: str = "") -> None:
+        super().__init__(message)
+        self.retriable = retriable
+        """another replica may be asked, as long as the client has seen no byte"""
+        if code:
+            self.code = code
+
+
+class UpstreamTimeout(UpstreamError):
+    """The engine did not answer in time."""
+
+    status = 504
+    code = "upstream_timeout"
+
+
+class UpstreamBusy(UpstreamError):
+    """The engine's queue is full."""
+
+    status = 503
+    code = "upstream_busy"
+    retry_after = 1
+
+
+class ClientClosed(GatewayError):
+    """The client has left."""
+
+    status = 499
+    code = "client_closed"
+
+
+class InternalError(GatewayError):
+    """Something went wrong inside the gateway; its log tells more under this request id."""
+
+
+def openai_body(error: GatewayError) -> bytes:
+    """The error object of OpenAI's API: the one place where an error becomes JSON."""
+    return _encode({"error": {"message": str(error), "type": error.type, "param": error.param, "code": error.code}})

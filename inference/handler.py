@@ -1,0 +1,49 @@
+"""The story of a request: authenticate, admit, route, forward, account."""
+
+from inference.accounting import Record, note_refusal
+from inference.auth import Authenticator, Principal, authorized_route
+from inference.config import Config
+from inference.endpoints.endpoint import Endpoint
+from inference.errors import Forbidden, GatewayError, InternalError, Unauthenticated
+from inference.forwarding import forward, relay
+from inference.register import Register
+from inference.request import Request
+from inference.tables import Tables
+from inference.upstream import Upstream
+
+
+class Gateway:
+    """What all requests of a process share."""
+
+    def __init__(self, config: Config, tables: Tables, register: Register, upstream: Upstream) -> None:
+        self.config = config
+        self.tables = tables
+        self.register = register
+        self.upstream = upstream
+        self.keys = Authenticator(tables, config.secret_key)
+
+
+async def handle(gateway: Gateway, endpoint: Endpoint, request: Request) -> None:
+    """Serve one call. Raises `GatewayError`; when `request.status` is set then, the client was told already."""
+    principal: Principal | None = None
+    try:
+        principal = gateway.keys.authenticate(request.token)
+        body = await request.body(gateway.config.body_bytes, gateway.config.body_seconds)
+        call = endpoint.read(body)
+        route = authorized_route(principal, gateway.tables, call.model)
+    except (Unauthenticated, Forbidden) as refusal:
+        note_refusal(gateway.register, request, endpoint.operation, refusal, principal)
+        raise
+    request.route, request.project = route, principal.project
+    record = Record(gateway.register, request, principal, endpoint.operation, call, body)
+    try:
+        with await forward(gateway.upstream, endpoint, route, call, request, record) as reply:
+            await relay(endpoint, call, request, reply, record)
+    except GatewayError as error:
+        if not record.closed:
+            await record.close_failed(error)
+        raise
+    finally:
+        request.usage = record.usage
+        if not record.closed:  # cancelled, because the drain time is over
+            record.close_failed(InternalError())

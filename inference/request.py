@@ -1,0 +1,212 @@
+"""One client's request as the gateway sees it: its head read once, its body on demand, one way to answer."""
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Any
+
+from inference.errors import BadRequest, BodyTooLarge, ClientClosed, GatewayError, SlowBody
+from inference.snapshot import Route, Target
+from inference.sse import Usage
+from inference.upstream import Exchange
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+JSON: Header = (b"content-type", b"application/json")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+_PRODUCT = re.compile(rb"[A-Za-z0-9._+-]{1,40}(?:/[A-Za-z0-9._+-]{1,24})?")
+_WANTED = frozenset(
+    {
+        b"authorization",
+        b"x-api-key",
+        b"api-key",
+        b"content-length",
+        b"content-encoding",
+        b"host",
+        b"x-request-id",
+        b"user-agent",
+    }
+)
+FORWARDED = frozenset({b"accept", b"traceparent", b"tracestate"})
+"""client headers that go to the engine; all others stay here, credentials and hop-by-hop headers among them"""
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> str | None:
+    """The address if it is one; behind a proxy it is what a header claims."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None
+
+
+class Request:
+    """A request and its answer. `exchange` is given up as soon as the client leaves."""
+
+    __slots__ = (
+        "_headers",
+        "_receive",
+        "_send",
+        "asked_at",
+        "auth_method",
+        "begun_at",
+        "bytes_out",
+        "exchange",
+        "extra_headers",
+        "first_byte_at",
+        "forwarded",
+        "id",
+        "method",
+        "path",
+        "project",
+        "replied_at",
+        "route",
+        "scope",
+        "started",
+        "started_at",
+        "status",
+        "target",
+        "token",
+        "usage",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.started = time.perf_counter()
+        self.started_at = datetime.now(UTC)
+        self.scope = scope
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self._receive = receive
+        self._send = send
+        self.exchange = Exchange()
+        scope["on_disconnect"] = self.client_left
+        self._read_headers(scope["headers"])
+        self.extra_headers: list[Header] = []
+        self.status = 0
+        """of the answer; 0 until it has begun"""
+        self.bytes_out = 0
+        # What metrics and the access log want to know, filled in on the way.
+        self.route: Route | None = None
+        self.target: Target | None = None
+        self.project = ""
+        self.usage: Usage | None = None
+        self.asked_at = self.replied_at = self.begun_at = self.first_byte_at = 0.0
+
+    def _read_headers(self, headers: list[Header]) -> None:
+        wanted: dict[bytes, bytes] = {}
+        forwarded = b""
+        for name, value in headers:
+            if name in _WANTED:
+                wanted.setdefault(name, value)
+            elif name in FORWARDED:
+                forwarded += name + b": " + value + b"\r\n"
+        self._headers = wanted
+        self.forwarded = forwarded
+        self.id = self._request_id()
+        self.auth_method, self.token = self._credential()
+
+    def _request_id(self) -> str:
+        given = self._headers.get(b"x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given.decode("ascii")
+        return secrets.token_hex(16)
+
+    def _credential(self) -> tuple[str, str]:
+        authorization = self._headers.get(b"authorization")
+        if authorization is not None:
+            scheme, _, token = authorization.partition(b" ")
+            return ("bearer", token.strip().decode("latin-1")) if scheme.lower() == b"bearer" else ("", "")
+        for name in (b"x-api-key", b"api-key"):
+            if token := self._headers.get(name, b"").strip():
+                return name.decode(), token.decode("latin-1")
+        return "", ""
+
+    def check_host(self) -> None:
+        """HTTP/1.1 asks for a Host. Raises `BadRequest`; nothing is ever decided by its value."""
+        if b"host" not in self._headers and self.scope.get("http_version") == "1.1":
+            raise BadRequest("The request has no Host header.")
+
+    @property
+    def client(self) -> str:
+        """The client library as it names itself: the first product of its user agent, nothing else of it."""
+        match = _PRODUCT.match(self._headers.get(b"user-agent", b""))
+        return match[0].decode("ascii") if match else ""
+
+    @property
+    def source_ip(self) -> str | None:
+        peer = self.scope.get("client")
+        return _address(peer[0]) if peer else None
+
+    def client_left(self) -> None:
+        """Called by the server's protocol when the connection is gone."""
+        self.exchange.abort(ClientClosed())
+
+    async def body(self, most: int, seconds: float) -> bytes:
+        """The whole body. Raises `BodyTooLarge`, `SlowBody`, `BadRequest` or `ClientClosed`."""
+        if self._headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise BadRequest("Compressed request bodies are not accepted. Send the body as it is.")
+        length = self._headers.get(b"content-length", b"0")
+        if len(length) > 15 or int(length) > most:
+            raise BodyTooLarge(f"The request body is larger than {most} bytes.")
+        pieces: list[bytes] = []
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    message = await self._receive()
+                    pieces.append(self._checked(message, most))
+                    most -= len(pieces[-1])
+                    if not message.get("more_body"):
+                        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        except TimeoutError:
+            raise SlowBody from None
+
+    @staticmethod
+    def _checked(message: Message, most: int) -> bytes:
+        if message["type"] != "http.request":
+            raise ClientClosed
+        body: bytes = message.get("body", b"")
+        if len(body) > most:
+            raise BodyTooLarge
+        return body
+
+    async def begin(self, status: int, headers: list[Header]) -> None:
+        """Send the answer's head."""
+        self.status = status
+        self.begun_at = time.perf_counter()
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [*headers, (b"x-request-id", self.id.encode("ascii")), *self.extra_headers],
+            }
+        )
+
+    async def write(self, body: bytes, *, more: bool) -> None:
+        """Send a piece of the answer; waits while the client reads too slowly."""
+        if not self.bytes_out:
+            self.first_byte_at = time.perf_counter()
+        self.bytes_out += len(body)
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def answer(self, status: int, body: bytes, headers: list[Header] | None = None) -> None:
+        """Send a whole answer."""
+        await self.begin(status, [(b"content-length", b"%d" % len(body)), *(headers or [JSON])])
+        await self.write(body, more=False)
+
+    async def fail(self, error: GatewayError, body: bytes) -> None:
+        """Answer with an error, in the shape of the endpoint."""
+        headers = [JSON]
+        if error.retry_after is not None:
+            headers.append((b"retry-after", b"%d" % error.retry_after))
+        if isinstance(error, BodyTooLarge | SlowBody):
+            headers.append((b"connection", b"close"))  # the rest of the body is not worth reading
+        await self.answer(error.status, body, headers)

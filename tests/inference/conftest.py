@@ -1,0 +1,249 @@
+"""A gateway of its own for each test that wants one: real Valkey, real PostgreSQL, stand-in engines."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import httpx
+import psycopg
+import pytest
+import redis as redis_sync
+from psycopg.rows import dict_row
+
+from inference.contract import keys, tables
+from tests.inference import engine as fake
+
+PROJECT = "alpha"
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@dataclass
+class Key:
+    token: str
+    entry: tables.KeyEntry
+
+
+def new_key(**fields: Any) -> Key:
+    """A key as the control plane would publish it."""
+    parsed = keys.generate()
+    digest = keys.digest(parsed.token, keys.pepper(os.environ["SECRET_KEY"]))
+    entry = tables.KeyEntry(**{"id": parsed.id, "digest": digest, "project": PROJECT, "name": "test", **fields})
+    return Key(parsed.token, entry)
+
+
+def route(name: str = "smol", *urls: str, **fields: Any) -> tables.RouteEntry:
+    """A route with one target that has one replica for each URL."""
+    replicas = tuple(tables.ReplicaEntry(f"{name}-{i}", url, "engine-secret") for i, url in enumerate(urls))
+    target = tables.TargetEntry(f"{name}-d", 1, "smollm2", "smollm2:1", "served", replicas)
+    return tables.RouteEntry(
+        **{"name": name, "project": None, "created": 1, "max_model_len": 2048, "targets": (target,), **fields}
+    )
+
+
+class Publisher:
+    """Writes the gateway's tables as `controlplane.publish` does."""
+
+    def __init__(self, client: redis_sync.Redis) -> None:
+        self.client = client
+
+    def all(self, *routes: tables.RouteEntry, keys: tuple[Key, ...] = ()) -> None:
+        self.client.delete(tables.KEYS)
+        for key in keys:
+            self.client.hset(tables.KEYS, key.entry.id, tables.encode(key.entry))
+        self.client.set(tables.ROUTES, tables.encode(tables.RouteTable(routes)))
+        self.client.set(tables.GENERATION, secrets.token_hex(8))
+        self.client.xadd(tables.CHANGES, {"kind": tables.CHANGE_ALL, "id": ""})
+
+    def routes(self, *routes: tables.RouteEntry) -> None:
+        self.client.set(tables.ROUTES, tables.encode(tables.RouteTable(routes)))
+        self.client.xadd(tables.CHANGES, {"kind": tables.CHANGE_ROUTES, "id": ""})
+
+    def key(self, key: Key) -> None:
+        self.client.hset(tables.KEYS, key.entry.id, tables.encode(key.entry))
+        self.client.xadd(tables.CHANGES, {"kind": tables.CHANGE_KEY, "id": key.entry.id})
+
+    def revoke(self, key: Key) -> None:
+        self.client.hdel(tables.KEYS, key.entry.id)
+        self.client.xadd(tables.CHANGES, {"kind": tables.CHANGE_KEY, "id": key.entry.id})
+
+
+@pytest.fixture
+def redis_url() -> str:
+    """A Redis database of our own, so that nothing of other tests lies in it."""
+    return f"{os.environ['REDIS_URL']}?db=9"
+
+
+@pytest.fixture
+def publisher(redis_url: str) -> Iterator[Publisher]:
+    with redis_sync.Redis.from_url(redis_url) as client:
+        client.flushdb()
+        yield Publisher(client)
+        client.flushdb()
+
+
+@pytest.fixture(scope="session")
+def gateway_database() -> Iterator[str]:
+    """A database of the gateway's own with the register's real migrations: what it commits meets no other test."""
+    name = f"gateway_{secrets.token_hex(4)}"
+    url = os.environ["DATABASE_URL"]
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        ours = psycopg.conninfo.make_conninfo(**{**psycopg.conninfo.conninfo_to_dict(url), "dbname": name})
+        uri = psycopg_uri(ours)
+        manage = Path(__file__).parents[2] / "manage.py"
+        subprocess.run([sys.executable, manage, "migrate", "-v0", "audit"], check=True, env={**os.environ, "DATABASE_URL": uri, "DATABASE_OWNER_URL": uri})
+        yield uri
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def psycopg_uri(conninfo: str) -> str:
+    """Connection parameters as a libpq URI."""
+    parts = psycopg.conninfo.conninfo_to_dict(conninfo)
+    name = parts.pop("dbname")
+    return f"postgresql:///{name}?{urlencode(parts, quote_via=quote)}"
+
+
+@pytest.fixture
+def database_url(gateway_database: str) -> Iterator[str]:
+    """The register's database, emptied after each test."""
+    yield gateway_database
+    with psycopg.connect(gateway_database, autocommit=True) as connection:
+        connection.execute("TRUNCATE audit_event")
+
+
+@dataclass
+class RegisterReader:
+    url: str
+
+    def rows(self, **where: Any) -> list[dict[str, Any]]:
+        """Committed rows in the order of writing."""
+        with psycopg.connect(self.url, row_factory=dict_row) as connection:
+            found = connection.execute("SELECT * FROM audit_event ORDER BY at, writer_seq").fetchall()
+        return [row for row in found if all(row[name] == value for name, value in where.items())]
+
+
+@pytest.fixture
+def register(database_url: str) -> RegisterReader:
+    return RegisterReader(database_url)
+
+
+@dataclass
+class Gateway:
+    """A running ``python -m inference``."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    metrics_port: int
+    log: Path
+    key: Key
+    http: httpx.AsyncClient = field(init=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def operator(self) -> str:
+        return f"http://127.0.0.1:{self.metrics_port}"
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.key.token}"}
+
+    async def chat(self, content: str = "hi", **fields: Any) -> httpx.Response:
+        body = {"model": "smol", "messages": [{"role": "user", "content": content}], **fields}
+        return await self.http.post("/v1/chat/completions", json=body, headers=self.authorization)
+
+    def workers(self) -> list[int]:
+        import psutil  # noqa: PLC0415
+
+        children = psutil.Process(self.process.pid).children()
+        return [child.pid for child in children if any("spawn_main" in part for part in child.cmdline())]
+
+
+async def eventually(check: Callable[[], Any], seconds: float = 10) -> None:
+    """Wait until `check` is true; it may be a coroutine function."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = check()
+        if asyncio.iscoroutine(found):
+            found = await found
+        if found:
+            return
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        await asyncio.sleep(0.02)
+
+
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+async def start(publisher: Publisher, redis_url: str, database_url: str, tmp_path: Path) -> AsyncIterator[Start]:
+    """Start a gateway that knows the given routes: ``await start(route("smol", engine.url))``."""
+    started: list[Gateway] = []
+
+    async def _start(*routes: tables.RouteEntry, ready: bool = True, **environment: str) -> Gateway:
+        key = new_key()
+        publisher.all(*routes, keys=(key,))
+        port, metrics_port = free_port(), free_port()
+        log = tmp_path / f"gateway-{port}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "inference"],
+                stdout=out,
+                stderr=out,
+                env={
+                    **os.environ,
+                    "DATABASE_URL": database_url,
+                    "REDIS_URL": redis_url,
+                    "SIGNALBOX_GATEWAY_PORT": str(port),
+                    "SIGNALBOX_GATEWAY_METRICS_PORT": str(metrics_port),
+                    "SIGNALBOX_GATEWAY_WORKERS": "1",
+                    **environment,
+                },
+            )
+        gateway = Gateway(process, port, metrics_port, log, key)
+        gateway.http = httpx.AsyncClient(base_url=gateway.url, timeout=20, trust_env=False)
+        started.append(gateway)
+        if ready:
+            await eventually(lambda: _ready(gateway), 30)
+        return gateway
+
+    yield _start
+    for gateway in started:
+        await gateway.http.aclose()
+        gateway.process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.to_thread(gateway.process.wait, 10)
+        except subprocess.TimeoutExpired:
+            gateway.process.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(gateway.process.wait, 10)
+
+
+async def _ready(gateway: Gateway) -> bool:
+    assert gateway.process.poll() is None, gateway.log.read_text()
+    try:
+        return (await gateway.http.get("/readyz")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[fake.Engine]:
+    async with fake.Engine(fake.answer) as running:
+        yield running
