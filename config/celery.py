@@ -4,8 +4,11 @@ import os
 
 from celery import Celery
 
+from workers.schedule import SCHEDULE
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("signalbox")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["workers"], related_name="tasks")
+app.conf.beat_schedule = SCHEDULE

@@ -15,15 +15,17 @@ class LogFile:
     def __init__(self, path: Path, most_bytes: int = MOST_BYTES, kept: int = KEPT) -> None:
         self._path, self._most, self._kept = path, most_bytes, kept
         self._lost = 0
+        self._in_line = False
 
     def write(self, data: bytes) -> None:
         """Append in pieces, so that one huge write is rotated too."""
         for start in range(0, len(data), self._most):
             self._append(data[start : start + self._most])
+        self._in_line = not data.endswith(b"\n")
 
     def say(self, line: str) -> None:
         """A line of our own between those of the engine."""
-        self.write(f"signalbox: {line}\n".encode())
+        self.write(b"\n" * self._in_line + f"signalbox: {line}\n".encode())
 
     def _append(self, data: bytes) -> None:
         try:

@@ -1,0 +1,22 @@
+"""When the workers do what by themselves. Beat only sends messages; a message that waits too long is dropped."""
+
+from typing import Any
+
+from celery.schedules import crontab
+
+RECONCILE_SECONDS = 2.0
+PUBLISH_SECONDS = 5.0
+PUBLISH_ALL_SECONDS = 300.0
+
+
+def _every(seconds: float, task: str) -> dict[str, Any]:
+    """A message expires when the next one is due, so a slow pass is never followed by a pile of others."""
+    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+
+
+SCHEDULE: dict[str, dict[str, Any]] = {
+    "reconcile": _every(RECONCILE_SECONDS, "workers.tasks.reconcile.reconcile_all"),
+    "publish": _every(PUBLISH_SECONDS, "workers.tasks.publish.publish_tables"),
+    "publish-all": _every(PUBLISH_ALL_SECONDS, "workers.tasks.publish.publish_everything"),
+    "partitions": {"task": "workers.tasks.register.make_partitions", "schedule": crontab(hour="2", minute="17")},
+}
