@@ -4,7 +4,6 @@ from pathlib import Path
 
 from django.templatetags.static import static
 from django.urls import reverse_lazy
-from django.utils.translation import gettext_lazy as _
 
 from config import env
 from config.databases import celery_broker, django_database
@@ -12,10 +11,10 @@ from config.databases import celery_broker, django_database
 BASE_DIR = env.ROOT
 HOME = env.home()
 
-SECRET_KEY = env.secret("SECRET_KEY", "sessions, API keys and engine keys hang on it")
+SECRET_KEY = env.secret("SECRET_KEY")  # sessions, API keys and engine keys hang on it
 DEBUG = False
 # Plain HTTP is for one machine (`make up`); everywhere else cookies are Secure and HTTP is redirected.
-PLAIN_HTTP = env.boolean("SIGNALBOX_PLAIN_HTTP")
+PLAIN_HTTP = env.boolean("SIGNALBOX_PLAIN_HTTP", default=False)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 
@@ -70,9 +69,9 @@ TEMPLATES = [
 ]
 
 # Data: PostgreSQL and Redis, always.
-DATABASE_URL = env.required("DATABASE_URL", "the control plane keeps everything in PostgreSQL")
+DATABASE_URL = env.required("DATABASE_URL")
 DATABASES = {"default": django_database(DATABASE_URL) | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}}
-REDIS_URL = env.required("REDIS_URL", "the broker and the gateway's tables live in Redis or Valkey")
+REDIS_URL = env.required("REDIS_URL")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # People.
@@ -95,7 +94,9 @@ SECURE_SSL_REDIRECT = not PLAIN_HTTP
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not PLAIN_HTTP
 SECURE_HSTS_SECONDS = 0 if PLAIN_HTTP else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not PLAIN_HTTP
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.boolean("SIGNALBOX_BEHIND_PROXY") else None
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.boolean("SIGNALBOX_BEHIND_PROXY", default=False) else None
+)
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
@@ -104,6 +105,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["config.formats"]
 USE_TZ = True
 TIME_ZONE = env.text("TZ", "UTC") or "UTC"
 STATIC_URL = "/static/"
@@ -122,10 +124,12 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["controlplane.api.permissions.IsStaff"],
     "DEFAULT_PAGINATION_CLASS": "controlplane.api.pagination.CursorPages",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_FILTER_BACKENDS": ["controlplane.api.filters.QueryFilters"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["controlplane.api.parsers.StrictJSONParser"],
+    "DEFAULT_METADATA_CLASS": None,
+    "URL_FORMAT_OVERRIDE": None,
     "EXCEPTION_HANDLER": "controlplane.api.problems.handle",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -133,7 +137,14 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Signalbox management API",
     "VERSION": "1",
-    "SERVE_INCLUDE_SCHEMA": False,
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "controlplane.api.schema.complete"],
+    "ENUM_NAME_OVERRIDES": {
+        "DeploymentState": "controlplane.lifecycle.DeploymentState",
+        "ReplicaState": "controlplane.lifecycle.ReplicaState",
+        "VersionState": "controlplane.lifecycle.VersionState",
+    },
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
@@ -166,12 +177,34 @@ LOGGING = {
 }
 
 UNFOLD = {
-    "SITE_TITLE": _("Signalbox"),
-    "SITE_HEADER": _("Signalbox"),
-    "SITE_SYMBOL": "traffic",
+    "SITE_TITLE": "Signalbox",
+    "SITE_HEADER": "Signalbox",
+    "SITE_URL": None,
+    "SITE_ICON": lambda request: static("signalbox/icon.svg"),
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("signalbox/icon.svg")}],
-    "SHOW_LANGUAGES": True,
+    "STYLES": [lambda request: static("signalbox/console.css")],
+    "SCRIPTS": [
+        lambda request: static("signalbox/console.js"),
+        lambda request: static("signalbox/live.js"),
+    ],
+    "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
-    "SIDEBAR": {"show_search": True, "navigation": "controlplane.site.navigation"},
-    "DASHBOARD_CALLBACK": "controlplane.views.overview",
+    "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "controlplane.site.navigation"},
+    "DASHBOARD_CALLBACK": "controlplane.views.overview.show",
+    # Signal blue, so that green, amber and red are left to the states.
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .014 254)",
+            "100": "oklch(93.2% .032 255)",
+            "200": "oklch(88.2% .059 254)",
+            "300": "oklch(80.9% .105 252)",
+            "400": "oklch(70.7% .165 254)",
+            "500": "oklch(64% .19 258)",
+            "600": "oklch(52% .19 259)",
+            "700": "oklch(46% .18 260)",
+            "800": "oklch(40% .15 261)",
+            "900": "oklch(35% .12 262)",
+            "950": "oklch(27% .08 264)",
+        }
+    },
 }

@@ -1,0 +1,76 @@
+"""``/audit/events``: reading the register. Who may, errors and pages are the settings' own."""
+
+from typing import Any
+from uuid import UUID
+
+import django_filters
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import mixins, serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from audit.models import Event
+from audit.operations import Operation
+
+
+@extend_schema_field({"type": "string", "pattern": "^[0-9a-f]*$"})
+class Digest(serializers.Field[Any, Any, Any, Any]):
+    """Bytes in hexadecimal."""
+
+    def to_representation(self, value: Any) -> str | None:
+        return None if value is None else bytes(value).hex()
+
+
+class EventShown(serializers.ModelSerializer[Event]):
+    """One entry: who, what, when, where, why and how, and with what result."""
+
+    input_digest = Digest(read_only=True, allow_null=True)
+    output_digest = Digest(read_only=True, allow_null=True)
+
+    class Meta:
+        model = Event
+        fields = [field.name for field in Event._meta.fields]  # noqa: SLF001 - Django's public way to the columns
+        read_only_fields = fields
+
+
+class EventFilters(django_filters.FilterSet):
+    """All of them compare exactly, but for the two ends of time."""
+
+    kind = django_filters.ChoiceFilter(choices=Event.Kind.choices)
+    operation = django_filters.ChoiceFilter(choices=[(name.value, name.value) for name in Operation])
+    project = django_filters.CharFilter()
+    request_id = django_filters.CharFilter()
+    parent_id = django_filters.UUIDFilter()
+    actor_type = django_filters.CharFilter()
+    actor_id = django_filters.CharFilter()
+    actor_name = django_filters.CharFilter()
+    target_type = django_filters.CharFilter()
+    target_id = django_filters.CharFilter()
+    target_name = django_filters.CharFilter()
+    source = django_filters.CharFilter()
+    status = django_filters.CharFilter()
+    since = django_filters.IsoDateTimeFilter("at", "gte")
+    until = django_filters.IsoDateTimeFilter("at", "lt")
+
+
+@extend_schema(tags=["audit"])
+class Events(mixins.ListModelMixin, GenericViewSet[Event]):
+    """The register, newest first. Nothing changes it."""
+
+    queryset = Event.objects.all()
+    serializer_class = EventShown
+    filterset_class = EventFilters
+    search_fields = ("actor_name", "target_name", "reason")
+    ordering_fields = {"at": "at"}
+    default_ordering = "-at"
+    lookup_value_converter = "uuid"
+
+    def retrieve(self, request: Request, pk: UUID) -> Response:
+        """One entry."""
+        del request
+        event = self.get_queryset().filter(pk=pk).first()
+        if event is None:
+            raise NotFound
+        return Response(self.get_serializer(event).data)

@@ -1,0 +1,110 @@
+"""``/models`` and ``/versions``."""
+
+from uuid import UUID
+
+import django_filters
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from controlplane.actions.create_model import create_model
+from controlplane.actions.create_version import create_version
+from controlplane.actions.retire_version import retire_version
+from controlplane.api.fields import Body, Choice, Reference, Text, Whole
+from controlplane.api.nouns import BY_NAME, NounViewSet, Shown, name_of
+from controlplane.api.preconditions import reason_of
+from controlplane.lifecycle import VersionState
+from controlplane.models import Model, ModelVersion, Project
+
+LONGEST_CONTEXT = 100_000_000
+
+
+class ModelShown(Shown):
+    name = serializers.CharField()
+    project = name_of("project.name")
+    description = serializers.CharField()
+
+
+class ModelCreate(Body):
+    name = Text(max_length=52, help_text="Lower-case letters, digits and hyphens.")
+    project = Reference(
+        Project.objects.all(), allow_null=True, default=None, help_text="Null: every project may use it."
+    )
+    description = Text(paragraphs=True, max_length=2000, allow_blank=True, default="")
+
+
+class ModelFilters(django_filters.FilterSet):
+    name = django_filters.CharFilter()
+    project = django_filters.CharFilter("project__name")
+
+
+@extend_schema(tags=["models"])
+class Models(NounViewSet):
+    """Models by name; their weights belong to their versions."""
+
+    queryset = Model.objects.select_related("project")
+    serializer_class = ModelShown
+    filterset_class = ModelFilters
+    search_fields = ("name", "description")
+
+    @extend_schema(request=ModelCreate, responses={201: ModelShown})
+    def create(self, request: Request) -> Response:
+        """Register a model."""
+        fields = self.body(ModelCreate)
+        model = create_model(reason=reason_of(request, fields), actor=self.actor(), **fields)
+        return self.show(model.pk, status.HTTP_201_CREATED)
+
+
+class VersionShown(Shown):
+    model = name_of("model.name")
+    model_id = serializers.UUIDField()
+    name = serializers.CharField()
+    source = serializers.CharField()
+    max_model_len = serializers.IntegerField(allow_null=True)
+    state = serializers.ChoiceField(VersionState.choices)
+
+
+class VersionCreate(Body):
+    model = Reference(Model.objects.all())
+    name = Text(max_length=52, help_text="Lower-case letters, digits and hyphens.")
+    source = Text(max_length=500, help_text="An absolute directory, hf:…, modelscope:… or external:….")
+    max_model_len = Whole(min_value=1, max_value=LONGEST_CONTEXT, allow_null=True, default=None)
+
+
+class VersionChange(Body):
+    state = Choice([VersionState.RETIRED.value], help_text="A retired version is deployed no more.")
+
+
+class VersionFilters(django_filters.FilterSet):
+    name = django_filters.CharFilter()
+    model = django_filters.CharFilter("model__name")
+    state = django_filters.ChoiceFilter(choices=VersionState.choices)
+
+
+@extend_schema(tags=["versions"])
+class Versions(NounViewSet):
+    """Sets of weights."""
+
+    queryset = ModelVersion.objects.select_related("model__project")
+    serializer_class = VersionShown
+    filterset_class = VersionFilters
+    search_fields = ("name", "model__name", "source")
+    ordering_fields = BY_NAME
+    default_ordering = "-created_at"
+
+    @extend_schema(request=VersionCreate, responses={201: VersionShown})
+    def create(self, request: Request) -> Response:
+        """Register one set of weights of a model."""
+        fields = self.body(VersionCreate)
+        version = create_version(fields.pop("model"), reason=reason_of(request, fields), actor=self.actor(), **fields)
+        return self.show(version.pk, status.HTTP_201_CREATED)
+
+    @extend_schema(request=VersionChange, responses=VersionShown)
+    def partial_update(self, request: Request, pk: UUID) -> Response:
+        """Retire a version: refused while a deployment runs it. Needs a reason."""
+        fields = self.body(VersionChange)
+        reason = reason_of(request, fields, required=True)
+        with self.locked(pk) as version:
+            retire_version(version, actor=self.actor(), reason=reason)
+        return self.show(pk)

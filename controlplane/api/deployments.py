@@ -1,0 +1,200 @@
+"""``/deployments`` and ``/replicas``."""
+
+from typing import Any
+from uuid import UUID
+
+import django_filters
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from controlplane import replica_log
+from controlplane.actions.change_deployment import change_deployment
+from controlplane.actions.create_deployment import create_deployment
+from controlplane.actions.delete_deployment import delete_deployment
+from controlplane.actions.scale_deployment import scale_deployment
+from controlplane.api.fields import Body, Choice, Object, Reference, Text, Whole
+from controlplane.api.nouns import CREATED_AT, NounViewSet, Shown, name_of
+from controlplane.api.preconditions import reason_of
+from controlplane.lifecycle import DeploymentState, ReplicaState
+from controlplane.models import Deployment, ModelVersion, Project, Replica
+from controlplane.models.deployments import Backend, Flavour
+
+HISTORY = 50
+LONGEST_DRAIN = 3600
+MOST_REPLICAS = 64
+
+
+class StatusShown(serializers.Serializer[Any]):
+    """What the reconciler last saw."""
+
+    state = serializers.ChoiceField(DeploymentState.choices)
+    message = serializers.CharField()
+    ready_replicas = serializers.IntegerField()
+    observed_at = serializers.DateTimeField(allow_null=True)
+
+
+class DeploymentShown(Shown):
+    name = serializers.CharField()
+    project = name_of("project.name")
+    version = serializers.CharField(help_text="model:version")
+    version_id = serializers.UUIDField()
+    backend = serializers.ChoiceField(Backend.choices)
+    flavour = serializers.ChoiceField(Flavour.choices)
+    replicas = serializers.IntegerField()
+    engine_args = serializers.DictField()
+    engine_env = serializers.DictField()
+    external_url = serializers.CharField()
+    served_name = serializers.CharField()
+    drain_seconds = serializers.IntegerField()
+    deleted_at = serializers.DateTimeField(allow_null=True)
+    status = StatusShown(allow_null=True, default=None)
+
+
+class DeploymentChange(Body):
+    version = Reference(ModelVersion.objects.select_related("model"), names=("model__name", "name"), required=False)
+    replicas = Whole(min_value=0, max_value=MOST_REPLICAS, required=False, help_text="0 stops all engines.")
+    engine_args = Object(required=False, help_text='Engine flags without dashes, such as {"max-model-len": 2048}.')
+    engine_env = Object(required=False, help_text="Environment variables of the engine.")
+    external_url = Text(max_length=200, allow_blank=True, required=False, help_text="Of an external engine only.")
+    served_name = Text(max_length=200, allow_blank=True, required=False, help_text="What the engine calls the model.")
+    drain_seconds = Whole(min_value=0, max_value=LONGEST_DRAIN, required=False)
+
+
+class DeploymentCreate(DeploymentChange):
+    name = Text(max_length=52, help_text="Lower-case letters, digits and hyphens.")
+    version = Reference(
+        ModelVersion.objects.select_related("model"), names=("model__name", "name"), help_text="model:version"
+    )
+    project = Reference(Project.objects.all(), allow_null=True, default=None, help_text="Null: the platform's.")
+    backend = Choice(Backend.choices, required=False)
+    flavour = Choice(Flavour.choices, required=False)
+
+
+class DeploymentFilters(django_filters.FilterSet):
+    name = django_filters.CharFilter()
+    project = django_filters.CharFilter("project__name")
+    model = django_filters.CharFilter("version__model__name")
+    version = django_filters.CharFilter("version__name")
+    backend = django_filters.ChoiceFilter(choices=Backend.choices)
+    flavour = django_filters.ChoiceFilter(choices=Flavour.choices)
+    state = django_filters.ChoiceFilter("status__state", choices=DeploymentState.choices)
+
+
+class ReplicaShown(Shown):
+    name = serializers.CharField()
+    deployment = name_of("deployment.name")
+    deployment_id = serializers.UUIDField()
+    ordinal = serializers.IntegerField()
+    state = serializers.ChoiceField(ReplicaState.choices)
+    reason = serializers.CharField()
+    message = serializers.CharField()
+    url = serializers.CharField()
+    pid = serializers.IntegerField(allow_null=True)
+    restarts = serializers.IntegerField()
+    retry_at = serializers.DateTimeField(allow_null=True)
+    started_at = serializers.DateTimeField(allow_null=True)
+    ready_at = serializers.DateTimeField(allow_null=True)
+
+
+class TransitionShown(serializers.Serializer[Any]):
+    """One line of a replica's history."""
+
+    at = serializers.DateTimeField()
+    old_state = serializers.ChoiceField(ReplicaState.choices)
+    new_state = serializers.ChoiceField(ReplicaState.choices)
+    reason = serializers.CharField()
+    message = serializers.CharField()
+    log_tail = serializers.CharField()
+
+
+class ReplicaDetail(ReplicaShown):
+    history = serializers.SerializerMethodField()
+    log_tail = serializers.SerializerMethodField()
+
+    @extend_schema_field(TransitionShown(many=True))
+    def get_history(self, replica: Replica) -> Any:
+        """The latest changes, newest first."""
+        return TransitionShown(replica.history.all()[:HISTORY], many=True).data
+
+    @extend_schema_field(OpenApiTypes.STR)
+    def get_log_tail(self, replica: Replica) -> str:
+        """The last lines of its log; empty when this machine has none."""
+        return replica_log.tail(replica) or ""
+
+
+class ReplicaFilters(django_filters.FilterSet):
+    name = django_filters.CharFilter()
+    deployment = django_filters.CharFilter("deployment__name")
+    state = django_filters.ChoiceFilter(choices=ReplicaState.choices)
+
+
+@extend_schema(tags=["deployments"])
+class Deployments(NounViewSet):
+    """Versions on backends: what is desired, and under `status` what is observed."""
+
+    queryset = Deployment.objects.select_related("project", "version__model", "status")
+    serializer_class = DeploymentShown
+    filterset_class = DeploymentFilters
+    search_fields = ("name", "served_name", "version__model__name")
+
+    @extend_schema(request=DeploymentCreate, responses={201: DeploymentShown})
+    def create(self, request: Request) -> Response:
+        """Order engines for a version."""
+        fields = self.body(DeploymentCreate)
+        deployment = create_deployment(reason=reason_of(request, fields), actor=self.actor(), **fields)
+        return self.show(deployment.pk, status.HTTP_201_CREATED)
+
+    @extend_schema(request=DeploymentChange, responses=DeploymentShown)
+    def partial_update(self, request: Request, pk: UUID) -> Response:
+        """Scale it (`replicas`), or order other engines (all other fields)."""
+        fields = self.body(DeploymentChange, partial=True)
+        reason, actor = reason_of(request, fields), self.actor()
+        with self.locked(pk) as deployment:
+            if "replicas" in fields:
+                scale_deployment(deployment, replicas=fields.pop("replicas"), actor=actor, reason=reason)
+            if fields:
+                change_deployment(deployment, actor=actor, reason=reason, **fields)
+        return self.show(pk)
+
+    @extend_schema(request=None, responses={202: DeploymentShown})
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        """Order its end: engines are drained, then it is gone. Needs a reason. Refused while a route leads to it."""
+        reason = reason_of(request, self.body(Body), required=True)
+        with self.locked(pk) as deployment:
+            delete_deployment(deployment, actor=self.actor(), reason=reason)
+        return self.show(pk, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        responses=ReplicaShown(many=True), parameters=[OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)]
+    )
+    @action(
+        detail=True, serializer_class=ReplicaShown, filterset_class=None, search_fields=(),
+        ordering_fields={"ordinal": "ordinal"}, default_ordering="ordinal",
+    )  # fmt: skip
+    def replicas(self, request: Request, pk: UUID) -> Response:
+        """The deployment's replicas."""
+        del request
+        self.find(self.get_queryset(), pk)
+        rows = self.filter_queryset(Replica.objects.filter(deployment=pk).select_related("deployment"))
+        return self.get_paginated_response(self.get_serializer(self.paginate_queryset(rows), many=True).data)
+
+
+@extend_schema(tags=["replicas"])
+class Replicas(NounViewSet):
+    """Engines as observed; one replica with its history and the end of its log."""
+
+    queryset = Replica.objects.select_related("deployment")
+    serializer_class = ReplicaShown
+    filterset_class = ReplicaFilters
+    search_fields = ("name", "message")
+    ordering_fields = {"name": "name", **CREATED_AT}
+
+    @extend_schema(responses=ReplicaDetail)
+    def retrieve(self, request: Request, pk: UUID) -> Response:
+        """One replica with its history and the end of its log."""
+        self.serializer_class = ReplicaDetail
+        return super().retrieve(request, pk)

@@ -1,0 +1,177 @@
+"""Strict fields: nothing is converted silently, and an error names the expected type."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from django.db.models import Model, QuerySet
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from controlplane.api.text import unusable_character
+
+LONGEST_REASON = 500
+_M = TypeVar("_M", bound=Model)
+
+
+class Text(serializers.CharField):
+    """A text without control characters; `paragraphs` allows line breaks."""
+
+    default_error_messages = {
+        "invalid": _("Expected a text."),
+        "unusable": _("The character {character} is not allowed."),
+    }
+
+    def __init__(self, *, paragraphs: bool = False, **kwargs: Any) -> None:
+        self.paragraphs = paragraphs
+        super().__init__(trim_whitespace=False, **kwargs)
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        if data is not serializers.empty and data is not None and not isinstance(data, str):
+            self.fail("invalid")
+        return super().run_validation(data)
+
+    def to_internal_value(self, data: Any) -> str:
+        if character := unusable_character(data, paragraphs=self.paragraphs):
+            self.fail("unusable", character=character)
+        return super().to_internal_value(data)
+
+
+class Whole(serializers.IntegerField):
+    """A whole number; ``"5"``, ``5.5`` and ``true`` are none."""
+
+    default_error_messages = {"invalid": _("Expected a whole number.")}
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int):
+            self.fail("invalid")
+        return int(data)
+
+
+class Flag(serializers.BooleanField):
+    """true or false and nothing that merely resembles them."""
+
+    default_error_messages = {"invalid": _("Expected true or false.")}
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+
+@extend_schema_field(OpenApiTypes.DATETIME)
+class Moment(serializers.Field[datetime, str, str, Any]):
+    """An RFC 3339 time with its offset."""
+
+    default_error_messages = {"invalid": _("Expected a time with offset, such as 2027-01-31T08:00:00+08:00.")}
+
+    def to_internal_value(self, data: Any) -> datetime:
+        try:
+            moment = parse_datetime(data) if isinstance(data, str) else None
+        except ValueError:
+            moment = None
+        if moment is None or moment.utcoffset() is None:
+            self.fail("invalid")
+        return moment
+
+    def to_representation(self, value: datetime) -> str:
+        return value.isoformat()
+
+
+class Choice(serializers.ChoiceField):
+    """One of the given texts."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid_choice", input=data)
+        return str(super().to_internal_value(data))
+
+
+class Object(serializers.DictField):
+    """A JSON object."""
+
+    default_error_messages = {"not_a_dict": _("Expected an object.")}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(child=serializers.JSONField(), **kwargs)
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, Mapping):
+            self.fail("not_a_dict", input_type=type(data).__name__)
+        return dict(data)
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class Reference(serializers.Field[Any, str, str, Any], Generic[_M]):
+    """Another object, by its name or its id. In answers it is the name.
+
+    `names` are the look-ups that a name's parts, split at colons, are compared with: ``("model__name", "name")``.
+    """
+
+    default_error_messages = {
+        "invalid": _("Expected a name or an id."),
+        "unknown": _("There is no such object."),
+    }
+
+    def __init__(self, queryset: QuerySet[_M], *, names: tuple[str, ...] = ("name",), **kwargs: Any) -> None:
+        self.queryset = queryset
+        self.names = names
+        super().__init__(**kwargs)
+
+    def to_internal_value(self, data: Any) -> _M:
+        if not isinstance(data, str) or not data or unusable_character(data):
+            self.fail("invalid")
+        found = self._by_name(data) or self._by_id(data)
+        if found is None:
+            self.fail("unknown")
+        return found
+
+    def to_representation(self, value: Any) -> str:
+        return str(value)
+
+    def _by_name(self, text: str) -> _M | None:
+        parts = text.split(":")
+        if len(parts) != len(self.names):
+            return None
+        return self.queryset.filter(**dict(zip(self.names, parts, strict=True))).first()
+
+    def _by_id(self, text: str) -> _M | None:
+        try:
+            return self.queryset.filter(pk=UUID(text)).first()
+        except ValueError:
+            return None
+
+
+class Body(serializers.Serializer[Any]):
+    """A request's body. Unknown fields are refused by name; `reason` may come with every change."""
+
+    reason = Text(required=False, allow_blank=True, max_length=LONGEST_REASON, help_text="Why; kept in the register.")
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(self.fields))):
+            message = serializers.ErrorDetail(str(_("Unknown field.")), code="unknown_field")
+            raise serializers.ValidationError({name: [message] for name in unknown})
+        return dict(super().to_internal_value(data))
+
+
+class Part(Body):
+    """An object within a body."""
+
+    reason = None
+
+
+class _Closed(OpenApiSerializerExtension):
+    """Bodies refuse unknown fields, and the schema says so."""
+
+    target_class = Body
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)  # noqa: SLF001
+        return schema | {"additionalProperties": False}

@@ -1,0 +1,47 @@
+"""What a list may be asked: its own filters and a search. A parameter that nobody knows is refused, not ignored."""
+
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from django.db.models import Model, Q, QuerySet
+from django.utils.translation import gettext as _
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+
+from controlplane.api.pagination import PARAMETERS
+from controlplane.api.text import unusable_character
+
+LONGEST_SEARCH = 200
+
+
+class QueryFilters(DjangoFilterBackend):
+    """The view's `filterset_class`, and ``?search=`` over its `search_fields`."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Model], view: Any) -> QuerySet[Model]:
+        search_fields: tuple[str, ...] = getattr(view, "search_fields", ())
+        own = {"search"} if search_fields else set()
+        filterset_class = self.get_filterset_class(view, queryset)
+        _refuse_unknown(request, own | set(filterset_class.base_filters if filterset_class else ()) | PARAMETERS)
+        queryset = super().filter_queryset(request, queryset, view)
+        search = request.query_params.get("search", "")
+        if len(search) > LONGEST_SEARCH:
+            raise ValidationError({"search": [_("Expected at most %(most)d characters.") % {"most": LONGEST_SEARCH}]})
+        if not search:
+            return queryset
+        return queryset.filter(reduce(or_, (Q(**{f"{field}__icontains": search}) for field in search_fields)))
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        """Left to drf-spectacular's own extension; see `schema` for ``search``."""
+        return []
+
+
+def _refuse_unknown(request: Request, known: set[str]) -> None:
+    for name, values in request.query_params.lists():
+        if name not in known:
+            raise ValidationError({name: [_("Unknown parameter.")]}, code="unknown_parameter")
+        if len(values) > 1:
+            raise ValidationError({name: [_("Expected once.")]}, code="repeated_parameter")
+        if character := unusable_character(values[0]):
+            raise ValidationError({name: [_("The character %(which)s is not allowed.") % {"which": character}]})

@@ -1,0 +1,79 @@
+"""What the views of all nouns share."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from rest_framework import mixins, serializers, status
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from audit.record import Actor
+from controlplane import actors
+from controlplane.api.fields import Body
+from controlplane.api.preconditions import check_if_match, etag_of
+
+CREATED_AT = {"created_at": "id"}  # ids are time-ordered, and the primary key is an index already
+BY_NAME = {"name": "name", **CREATED_AT}
+
+
+class NounViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
+    """A list in pages and one object with its ETag. Changes are added by subclasses, each by calling an action."""
+
+    ordering_fields: ClassVar[Mapping[str, str]] = BY_NAME
+    default_ordering: ClassVar[str] = "name"
+    lookup_value_converter = "uuid"
+
+    def retrieve(self, request: Request, pk: UUID) -> Response:
+        del request
+        return self.show(pk)
+
+    def show(self, pk: Any, code: int = status.HTTP_200_OK, **extra: Any) -> Response:
+        """The object as it is now, with its ETag; `extra` is shown this once."""
+        instance = self.find(self.get_queryset(), pk)
+        shown = self.get_serializer(instance).data | extra
+        return Response(shown, status=code, headers={"ETag": etag_of(instance)})
+
+    def find(self, queryset: QuerySet[Any], pk: Any) -> Any:
+        """One object. Raises NotFound, the same for what is not there and what may not be seen."""
+        instance = queryset.filter(pk=pk).first()
+        if instance is None:
+            raise NotFound
+        return instance
+
+    def actor(self) -> Actor:
+        """Who changes something, for the action and the register."""
+        method = getattr(self.request.successful_authenticator, "auth_method", "")
+        return actors.from_request(self.request, source="api", auth_method=method)
+
+    def body(self, serializer_class: Callable[..., Body], *, partial: bool = False) -> dict[str, Any]:
+        """The request's body, checked. Raises ValidationError."""
+        body = serializer_class(data=self.request.data, partial=partial, context=self.get_serializer_context())
+        body.is_valid(raise_exception=True)
+        return dict(body.validated_data)
+
+    @contextmanager
+    def locked(self, pk: UUID) -> Iterator[Any]:
+        """The object, locked while it is changed. Raises NotFound, or `Stale` when ``If-Match`` names another state."""
+        with transaction.atomic():
+            instance = self.find(self.get_queryset().select_for_update(of=("self",)), pk)
+            check_if_match(self.request, instance)
+            yield instance
+
+
+class Shown(serializers.Serializer[Any]):
+    """What every noun shows."""
+
+    id = serializers.UUIDField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+def name_of(source: str, **kwargs: Any) -> serializers.CharField:
+    """Another object's name, or null."""
+    return serializers.CharField(source=source, allow_null=True, default=None, **kwargs)

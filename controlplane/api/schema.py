@@ -1,0 +1,176 @@
+"""The API's description: what drf-spectacular sees, completed by what all operations share."""
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import translation
+from django.views.decorators.http import require_safe
+from drf_spectacular.contrib.django_filters import DjangoFilterExtension
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+
+from controlplane.actions.create_token import PREFIX
+from controlplane.api import problems
+from controlplane.api.authentication import ConsoleSessionAuthentication, ManagementTokenAuthentication
+from controlplane.api.fields import LONGEST_REASON
+
+_METHODS = ("get", "post", "patch", "delete")
+_ERRORS = {
+    "400": "The request is malformed, or a value is wrong: `errors` names the fields.",
+    "401": "No credential, or one that is unknown, expired or revoked.",
+    "403": "The credential may not do this.",
+    "404": "There is no such object.",
+    "406": "Only JSON is served.",
+    "409": "It clashes with what is there.",
+    "412": "`If-Match` names another state of the object; nothing was changed.",
+    "413": "The body is too large.",
+    "415": "The body is not application/json.",
+    "500": "Something went wrong; the logs know more under `request_id`.",
+    "503": "The database does not answer.",
+}
+_ALWAYS = {"400", "401", "403", "406", "500", "503"}
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457. `code` is stable.",
+    "required": ["type", "title", "status", "detail", "code", "errors", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "code", "message"],
+                "properties": {name: {"type": "string"} for name in ("field", "code", "message")},
+            },
+        },
+        "request_id": {"type": "string"},
+    },
+}
+_IF_MATCH = {
+    "name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"},
+    "description": "The ETag that the change is based on, in its quotes. 412 when the object has changed since.",
+}  # fmt: skip
+_ETAG = {"description": "For `If-Match`.", "schema": {"type": "string"}}
+_REQUEST_ID = {"description": "The request's id, as in the register.", "schema": {"type": "string"}}
+
+
+class _TokenScheme(OpenApiAuthenticationExtension):
+    target_class = ManagementTokenAuthentication
+    name = "managementToken"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        del auto_schema
+        return {"type": "http", "scheme": "bearer", "bearerFormat": f"{PREFIX}…", "description": "A management token."}
+
+
+class _SessionScheme(OpenApiAuthenticationExtension):
+    target_class = ConsoleSessionAuthentication
+    name = "consoleSession"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        del auto_schema
+        return {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "signalbox_session_8000",
+            "description": "The console's session (the name ends in its port). Changes need the header X-CSRFToken.",
+        }
+
+
+class FilterParameters(DjangoFilterExtension):
+    """The filters of a view, and ``search`` where it has `search_fields`."""
+
+    target_class = "controlplane.api.filters.QueryFilters"
+    priority = 1
+
+    def get_schema_operation_parameters(
+        self, auto_schema: AutoSchema, *args: Any, **kwargs: Any
+    ) -> list[dict[str, Any]]:
+        filters = []
+        if getattr(auto_schema.view, "filterset_class", None):
+            filters = super().get_schema_operation_parameters(auto_schema, *args, **kwargs)
+        if getattr(auto_schema.view, "search_fields", ()):
+            text = {"type": "string", "maxLength": 200}
+            filters.append({"name": "search", "in": "query", "required": False, "schema": text,
+                            "description": f"In {', '.join(auto_schema.view.search_fields)}."})  # fmt: skip
+        return filters
+
+
+def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """drf-spectacular's postprocessing hook: errors, headers and the parameters of changes."""
+    components = result["components"]
+    components["schemas"]["Problem"] = _PROBLEM
+    components["responses"] = {f"Problem{status}": _response(text) for status, text in _ERRORS.items()}
+    for path, method, operation in _operations(result):
+        one = path.endswith("{id}")
+        for status in sorted(_possible(method, one=one, within="{id}" in path)):
+            operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
+        _add_headers(operation, tagged=one or method == "post", audit="/audit/" in path)
+        if method in {"patch", "delete"}:
+            operation["parameters"] = [*operation.get("parameters", []), _IF_MATCH]
+        if method in {"post", "patch", "delete"}:
+            operation["parameters"] = [*operation.get("parameters", []), _reason(required=method == "delete")]
+    return result
+
+
+def _operations(result: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in result["paths"].items():
+        for method in _METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def _possible(method: str, *, one: bool, within: bool) -> set[str]:
+    possible = set(_ALWAYS)
+    if one or within:
+        possible.add("404")
+    if method != "get":
+        possible |= {"409", "413", "415"}
+    if method in {"patch", "delete"}:
+        possible.add("412")
+    return possible
+
+
+def _response(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        "description": description,
+        "headers": {"X-Request-ID": _REQUEST_ID},
+        "content": {problems.CONTENT_TYPE: {"schema": schema}},
+    }
+
+
+def _add_headers(operation: dict[str, Any], *, tagged: bool, audit: bool) -> None:
+    for status, response in operation["responses"].items():
+        if status.startswith("2"):
+            etag = {"ETag": _ETAG} if tagged and not audit and status != "204" else {}
+            response["headers"] = {"X-Request-ID": _REQUEST_ID, **etag}
+
+
+def _reason(*, required: bool) -> dict[str, Any]:
+    text = {"type": "string", "maxLength": LONGEST_REASON} | ({"minLength": 1} if required else {})
+    return {"name": "X-Reason", "in": "header", "required": required, "schema": text,
+            "description": "Why, in UTF-8; kept in the register. The body's `reason` comes before it."}  # fmt: skip
+
+
+@cache
+def document() -> bytes:
+    """The description as JSON, in English, made once a process."""
+    with translation.override("en"):
+        schema = SchemaGenerator().get_schema(request=None, public=True)
+    return json.dumps(schema, ensure_ascii=False).encode()
+
+
+@require_safe
+def openapi(request: HttpRequest) -> HttpResponse:
+    """``GET /api/v1/openapi.json``, open to all: it holds nothing that the source does not."""
+    del request
+    return HttpResponse(document(), content_type="application/json")

@@ -1,0 +1,36 @@
+"""Every path below ``/api/v1/``."""
+
+from django.urls import path, register_converter
+from django.urls.converters import IntConverter
+from rest_framework.routers import SimpleRouter
+
+from audit.api import Events
+from controlplane.api import access, catalog, deployments, routes
+from controlplane.api.schema import openapi
+from controlplane.api.unknown import unknown
+
+
+class UserIdConverter(IntConverter):
+    """Ids of people are numbers that fit PostgreSQL's bigint."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_converter(UserIdConverter, "user_id")
+
+router = SimpleRouter(trailing_slash=False, use_regex_path=False)
+router.register("models", catalog.Models)
+router.register("versions", catalog.Versions)
+router.register("deployments", deployments.Deployments)
+router.register("replicas", deployments.Replicas)
+router.register("routes", routes.Routes)
+router.register("api-keys", access.ApiKeys)
+router.register("projects", access.Projects)
+router.register("users", access.Users)
+router.register("audit/events", Events)
+
+urlpatterns = [
+    path("openapi.json", openapi, name="openapi"),
+    *router.urls,
+    path("<path:rest>", unknown),
+]

@@ -1,0 +1,66 @@
+"""The four paths that machines ask."""
+
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from django.db import OperationalError
+from django.test import Client
+from prometheus_client.parser import text_string_to_metric_families
+from redis import Redis
+
+from tests.factories import ReplicaFactory
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+def test_healthz_asks_nobody(client: Client) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+
+
+@pytest.mark.django_db
+def test_readyz_asks_both(client: Client) -> None:
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()["checks"]) == (200, {"postgresql": "ok", "redis": "ok"})
+
+
+@pytest.mark.django_db
+def test_readyz_names_redis(client: Client) -> None:
+    with patch("controlplane.health.redis_client", return_value=Redis(port=9, socket_connect_timeout=0.1)):
+        response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["checks"] == {"postgresql": "ok", "redis": "does not answer"}
+
+
+@pytest.mark.django_db
+def test_readyz_names_postgresql(client: Client) -> None:
+    with patch("controlplane.health.connection.cursor", side_effect=OperationalError("secret host")):
+        response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["checks"] == {"postgresql": "does not answer", "redis": "ok"}
+
+
+def test_version(client: Client) -> None:
+    body = client.get("/version").json()
+    assert body["name"] == "signalbox"
+    assert body["version"][0].isdigit()
+
+
+@pytest.mark.django_db
+def test_metrics_count_replicas_in_one_query(client: Client, django_assert_num_queries: Callable[[int], Any]) -> None:
+    ReplicaFactory()
+    ReplicaFactory(state="crash_loop")
+    with django_assert_num_queries(1):
+        text = client.get("/metrics").content.decode()
+    family = next(family for family in text_string_to_metric_families(text) if family.name == "signalbox_replicas")
+    counts = {sample.labels["state"]: sample.value for sample in family.samples}
+    assert (counts["ready"], counts["crash_loop"], counts["starting"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/version", "/metrics", "/api/v1/openapi.json"])
+def test_only_for_reading(client: Client, path: str) -> None:
+    assert client.post(path).status_code == 405

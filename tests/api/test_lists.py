@@ -1,0 +1,172 @@
+"""Pages, filters, search and ordering; a list costs the same queries whatever its length."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from controlplane.models import User
+from tests import factories
+from tests.api.conftest import Client
+
+pytestmark = pytest.mark.django_db
+
+
+def names(response: Any) -> list[str]:
+    assert response.status_code == 200, response.content
+    return [row["name"] for row in response.json()["results"]]
+
+
+def walk(client: Client, path: str) -> list[str]:
+    found = []
+    while path:
+        response = client.get(path)
+        found += names(response)
+        path = response.json()["next"]
+    return found
+
+
+@pytest.fixture
+def five() -> list[str]:
+    return [factories.ModelFactory(name=f"m{number}").name for number in range(5)]
+
+
+def test_page_has_three_parts(alice_api: Client) -> None:
+    assert alice_api.get("/models").json() == {"next": None, "previous": None, "results": []}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 200])
+@pytest.mark.parametrize("ordering", ["name", "created_at"])
+def test_pages_show_each_row_once(alice_api: Client, five: list[str], limit: int, ordering: str) -> None:
+    assert walk(alice_api, f"/models?limit={limit}&ordering={ordering}") == five
+    assert walk(alice_api, f"/models?limit={limit}&ordering=-{ordering}") == five[::-1]
+
+
+def test_way_back_leads_to_the_first_page(alice_api: Client, five: list[str]) -> None:
+    first = alice_api.get("/models?limit=2")
+    third = alice_api.get(alice_api.get(first.json()["next"]).json()["next"])
+    assert names(third) == five[4:]
+    second = alice_api.get(third.json()["previous"])
+    assert names(second) == five[2:4]
+    again = alice_api.get(second.json()["previous"])
+    assert names(again) == five[:2]
+    assert again.json()["previous"] is None
+    assert again.json()["next"]
+
+
+def test_equal_keys_are_not_lost(alice_api: Client) -> None:
+    for _ in range(5):
+        factories.ApiKeyFactory(name="same")
+    response = alice_api.get("/api-keys?limit=2&ordering=name")
+    found = []
+    while True:
+        found += [row["id"] for row in response.json()["results"]]
+        if not response.json()["next"]:
+            break
+        response = alice_api.get(response.json()["next"])
+    assert len(set(found)) == len(found) == 5
+
+
+def test_new_rows_do_not_shift_pages(alice_api: Client, five: list[str]) -> None:
+    first = alice_api.get("/models?limit=2")
+    factories.ModelFactory(name="a-new-one")
+    assert names(alice_api.get(first.json()["next"])) == five[2:4]
+
+
+def test_cursor_keeps_the_filters(alice_api: Client, five: list[str]) -> None:
+    factories.ModelFactory(name="other")
+    assert walk(alice_api, "/models?limit=2&search=m") == five
+
+
+def test_cursor_of_another_ordering_is_refused(alice_api: Client, five: list[str]) -> None:
+    link = alice_api.get("/models?limit=2").json()["next"]
+    assert alice_api.get(link + "&ordering=-name").status_code == 400
+
+
+def test_tampered_cursor_is_refused(alice_api: Client, five: list[str]) -> None:
+    link = alice_api.get("/models?limit=2").json()["next"]
+    assert alice_api.get(link.replace("cursor=", "cursor=A")).status_code == 400
+
+
+def test_filters(alice_api: Client) -> None:
+    project = factories.ProjectFactory(name="team-a")
+    factories.ModelFactory(name="mine", project=project)
+    factories.ModelFactory(name="free")
+    assert names(alice_api.get("/models?project=team-a")) == ["mine"]
+    assert names(alice_api.get("/models?name=free")) == ["free"]
+    assert names(alice_api.get("/models?search=FRE")) == ["free"]
+
+
+def test_deployments_by_state(alice_api: Client) -> None:
+    ready = factories.DeploymentFactory()
+    ready.status.state = "ready"
+    ready.status.save()
+    factories.DeploymentFactory()
+    assert names(alice_api.get("/deployments?state=ready")) == [ready.name]
+
+
+def test_routes_of_a_deployment(alice_api: Client) -> None:
+    target = factories.TargetFactory()
+    factories.TargetFactory()
+    assert names(alice_api.get(f"/routes?deployment={target.deployment.name}")) == [target.route.name]
+
+
+def test_usable_keys(alice_api: Client) -> None:
+    good = factories.ApiKeyFactory()
+    gone = factories.ApiKeyFactory(revoked_at="2026-01-01T00:00:00Z")
+    assert names(alice_api.get("/api-keys?usable=true")) == [good.name]
+    assert names(alice_api.get("/api-keys?usable=false")) == [gone.name]
+
+
+def test_events_between_two_times(alice_api: Client) -> None:
+    alice_api.post("/projects", {"name": "team-a"})
+    assert len(alice_api.get("/audit/events?since=2020-01-01T00:00:00%2B08:00").json()["results"]) == 1
+    assert alice_api.get("/audit/events?until=2020-01-01T00:00:00Z").json()["results"] == []
+    assert len(alice_api.get("/audit/events?operation=project.created&actor_name=alice").json()["results"]) == 1
+
+
+def test_events_in_pages(alice_api: Client) -> None:
+    for number in range(5):
+        alice_api.post("/projects", {"name": f"p{number}"})
+    first = alice_api.get("/audit/events?limit=3").json()
+    second = alice_api.get(first["next"]).json()
+    assert [row["target_name"] for row in first["results"] + second["results"]] == ["p4", "p3", "p2", "p1", "p0"]
+
+
+MAKE: dict[str, Callable[[], Any]] = {
+    "models": lambda: factories.ModelFactory(project=factories.ProjectFactory()),
+    "versions": factories.VersionFactory,
+    "deployments": lambda: factories.DeploymentFactory(project=factories.ProjectFactory()),
+    "replicas": factories.ReplicaFactory,
+    "routes": factories.TargetFactory,
+    "api-keys": factories.ApiKeyFactory,
+    "projects": factories.ProjectFactory,
+    "users": factories.UserFactory,
+}
+
+
+def queries(client: Client, path: str) -> int:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        assert client.get(path).status_code == 200
+    return len(captured)
+
+
+@pytest.mark.parametrize("noun", MAKE)
+def test_queries_do_not_grow_with_rows(alice_api: Client, noun: str) -> None:
+    MAKE[noun]()
+    with_one = queries(alice_api, f"/{noun}")
+    for _ in range(19):
+        MAKE[noun]()
+    assert queries(alice_api, f"/{noun}") == with_one <= 4
+
+
+def test_queries_of_the_register_do_not_grow(alice_api: Client, alice_user: User) -> None:
+    alice_api.post("/projects", {"name": "p"})
+    with_one = queries(alice_api, "/audit/events")
+    for number in range(19):
+        alice_api.post("/projects", {"name": f"p{number}"})
+    assert queries(alice_api, "/audit/events") == with_one <= 2
