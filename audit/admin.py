@@ -63,6 +63,7 @@ class EventAdmin(ModelAdmin):
     ordering = ("-at", "-id")
     list_per_page = 50
     actions = None
+    show_facets = admin.ShowFacets.NEVER  # they would count
     show_full_result_count = False
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -102,7 +103,7 @@ class EventAdmin(ModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         try:
             with bounded():
-                return super().changelist_view(request, extra_context)
+                return super().changelist_view(request, {"heading": _("Audit"), **(extra_context or {})})
         except OperationalError:
             messages.warning(request, _("The register did not answer in time. Narrow the time range and ask again."))
             return HttpResponseRedirect(reverse("admin:audit_event_changelist"))
@@ -155,8 +156,8 @@ def questions(event: Event) -> list[tuple[Any, list[tuple[Any, Any]]]]:
             (_("project"), event.project), (_("route"), event.route), (_("model version"), event.model_version),
         ]),
         (_("When"), [
-            (_("time"), event.at.isoformat(timespec="milliseconds")), (_("started"), _iso(event.started_at)),
-            (_("ended"), _iso(event.ended_at)),
+            (_("time"), _exact(event.at)), (_("started"), _exact(event.started_at)),
+            (_("ended"), _exact(event.ended_at)),
         ]),
         (_("Where"), [
             (_("address"), event.source_ip), (_("host"), event.host), (_("replica"), event.replica),
@@ -179,8 +180,8 @@ def digests(event: Event) -> list[tuple[Any, str]]:
     return [(name, bytes(digest).hex()) for name, digest in named if digest]
 
 
-def _iso(moment: Any) -> str:
-    return moment.isoformat(timespec="milliseconds") if moment else ""
+def _exact(moment: Any) -> str:
+    return timezone.localtime(moment).isoformat(sep=" ", timespec="milliseconds") if moment else ""
 
 
 def _local(moment: Any) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -58,7 +58,7 @@ class ConsoleAdmin(ModelAdmin):
     show_full_result_count = False
     list_per_page = 50
     list_filter_sheet = True
-    show_facets = None
+    show_facets = admin.ShowFacets.NEVER
 
     add_form: type[ActionForm] | None = None
     add_permission: Permission | None = None
@@ -94,7 +94,9 @@ class ConsoleAdmin(ModelAdmin):
         page, name = self.admin_site.admin_view, f"{self.opts.app_label}_{self.opts.model_name}"
         own = [path(rule, page(view), name=f"{name}_{suffix}") for rule, suffix, view in self.more_urls()]
         verbs = [
-            path(f"<str:object_id>/{verb.name}/", page(partial(self.verb_view, verb=verb)), name=f"{name}_{verb.name}")
+            path(
+                f"<str:object_id>/{verb.name}/", page(partial(self.verb_view, verb=verb)), name=f"{name}_do_{verb.name}"
+            )
             for verb in self.verbs
         ]
         return [
@@ -192,7 +194,7 @@ class ConsoleAdmin(ModelAdmin):
     def buttons(self, request: HttpRequest, subject: Any) -> list[dict[str, Any]]:
         return [
             {"label": verb.label, "icon": verb.icon, "danger": verb.danger, "name": verb.name,
-             "url": self.link(verb.name, subject.pk)}
+             "url": self.link(f"do_{verb.name}", subject.pk)}
             for verb in self.verbs
             if verb.offered(subject) and may(request, verb.permission)
         ]  # fmt: skip

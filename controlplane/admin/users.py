@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from controlplane.admin.badges import badge
 from controlplane.admin.base import ConsoleAdmin, Verb
 from controlplane.forms.users import IssuePasswordForm, OneTime, UserForm
 from controlplane.models import User
@@ -17,7 +18,7 @@ from controlplane.permissions import Permission
 @admin.register(User)
 class UserAdmin(ConsoleAdmin):
     superusers_only = True
-    list_display = ("username", "email", "shown_administrator", "shown_pending", "last_login", "date_joined")
+    list_display = ("username", "email", "shown_role", "shown_password", "last_login", "date_joined")
     list_filter = ("is_superuser", "must_change_password")
     search_fields = ("username", "email")
     ordering = ("username",)
@@ -35,13 +36,13 @@ class UserAdmin(ConsoleAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).defer("password")
 
-    @display(description=_("administrator"), boolean=True, ordering="is_superuser")
-    def shown_administrator(self, user: User) -> bool:
-        return user.is_superuser
+    @display(description=_("role"), ordering="is_superuser")
+    def shown_role(self, user: User) -> Any:
+        return _("administrator") if user.is_superuser else _("onlooker")
 
-    @display(description=_("one-time password"), boolean=True, ordering="must_change_password")
-    def shown_pending(self, user: User) -> bool:
-        return user.must_change_password
+    @display(description=_("password"), ordering="must_change_password")
+    def shown_password(self, user: User) -> Any:
+        return badge("expiring", _("one-time")) if user.must_change_password else badge("active", _("their own"))
 
     def added(self, request: HttpRequest, result: OneTime) -> HttpResponse:
         return self.show_once(request, result.user.username, result.password, {"use": "password"})
@@ -54,8 +55,8 @@ class UserAdmin(ConsoleAdmin):
         return [
             (_("user name"), subject.username),
             (_("e-mail"), subject.email),
-            (_("administrator"), _("yes") if subject.is_superuser else _("no")),
-            (_("one-time password"), _("not replaced yet") if subject.must_change_password else _("replaced")),
+            (_("role"), self.shown_role(subject)),
+            (_("password"), self.shown_password(subject)),
             (_("last sign-in"), subject.last_login or _("never")),
             (_("created"), subject.date_joined),
         ]

@@ -44,6 +44,10 @@ class ActionForm(forms.Form):
         field = getattr(error, "field", "")
         self.add_error(field if field in self.fields else None, error.message)
 
+    def show_for(self, name: str, choice: str) -> None:
+        """Show the field only while another one has one of the values: ``other=value,value``."""
+        self.fields[name].shown_for = choice  # type: ignore[attr-defined]
+
     @property
     def why(self) -> str:
         return str(self.cleaned_data["reason"])

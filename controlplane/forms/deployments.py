@@ -55,6 +55,10 @@ class DeploymentForm(ActionForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["version"].queryset = _versions()  # type: ignore[attr-defined]
+        self.fields["flavour"].widget.attrs["data-shows"] = ""
+        self.show_for("external_url", f"flavour={Flavour.EXTERNAL}")
+        for name in ("replicas", "engine_args"):
+            self.show_for(name, f"flavour={Flavour.VLLM_CPU},{Flavour.VLLM}")
 
     def perform(self, actor: Actor) -> Deployment:
         values = self.cleaned_data

@@ -1,0 +1,35 @@
+"""Unfold's own words that its package translates into no language. Listed, so that they stand in our catalogue."""
+
+from django.utils.translation import gettext_noop as _
+
+TEXTS = (
+    _(" By %(filter_title)s "),
+    _("All"),
+    _("Apply Filters"),
+    _("Clear all filters"),
+    _("Dark"),
+    _("Date from"),
+    _("Date to"),
+    _("Expand row"),
+    _("Filters"),
+    _("From"),
+    _("Light"),
+    _("More actions"),
+    _("Next"),
+    _("No data"),
+    _("No results found"),
+    _("No results matching your query"),
+    _("Previous"),
+    _("Reset filters"),
+    _("Select action"),
+    _("Select action to run"),
+    _("Select record"),
+    _("Select value"),
+    _("System"),
+    _("This page yielded into no results. Create a new item or reset your filters."),
+    _("Time"),
+    _("To"),
+    _("Toggle password visibility"),
+    _("Type to search"),
+    _("Value"),
+)
