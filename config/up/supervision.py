@@ -48,7 +48,7 @@ def _program(instance: Instance, program: Program) -> dict[str, Any]:
         "priority": program.priority,
         "autostart": "false",
         "autorestart": "true",
-        "startsecs": 1,
+        "startsecs": 3,  # longer than a process takes to find that it cannot run
         "startretries": 1_000_000,  # a dependency may be away for long; supervisord backs off by itself
         "stopsignal": program.stop_signal,
         "stopwaitsecs": program.stop_wait,
@@ -110,6 +110,10 @@ class Control:
             self._api.startProcess(program.name, False)
         except xmlrpc.client.Fault as fault:
             raise UpError(f"{program.name} could not be started: {fault.faultString}. See its log.") from fault
+
+    def not_running(self) -> list[str]:
+        """The names of the programs that have not (or not yet) stayed up."""
+        return [info["name"] for info in self._api.getAllProcessInfo() if info["statename"] != "RUNNING"]
 
     def stop(self, program: Program) -> None:
         """Stop it and wait until it is gone; nothing happens when it does not run or supervisord is gone."""

@@ -60,27 +60,11 @@ def test_built_engine_needs_less_disk(instance: Instance, monkeypatch: pytest.Mo
 
 
 def test_too_little_memory_names_the_way_out(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "available_memory", lambda: preflight.GIB)
+    monkeypatch.setattr(preflight, "memory_available", lambda: preflight.GIB)
     with pytest.raises(UpError, match=r"only 1\.0 GiB of memory.*ENGINE=none"):
         preflight.check_memory(instance)
 
 
 def test_no_engine_needs_no_memory_for_it(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "available_memory", lambda: 0)
+    monkeypatch.setattr(preflight, "memory_available", lambda: 0)
     preflight.check_memory(dataclasses.replace(instance, with_engine=False))
-
-
-def memory(tmp_path: Path, maximum: str | None) -> int:
-    (tmp_path / "meminfo").write_text("MemTotal: 16000 kB\nMemAvailable: 8000 kB\n")
-    if maximum is not None:
-        (tmp_path / "memory.max").write_text(maximum)
-        (tmp_path / "memory.current").write_text("1000")
-    return preflight.available_memory(proc=tmp_path, cgroup=tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("maximum", "expected"),
-    [(None, 8_192_000), ("max", 8_192_000), ("5000", 4000), ("500", 0), ("99999999999", 8_192_000)],
-)
-def test_container_limit_counts(tmp_path: Path, maximum: str | None, expected: int) -> None:
-    assert memory(tmp_path, maximum) == expected
