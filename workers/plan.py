@@ -94,19 +94,18 @@ def plan(desired: Desired, observed: Iterable[Observed], now: datetime) -> Plan:
     result = Plan()
     for name, replica in known.items():
         if name not in wanted:
-            reason = Reason.DEPLOYMENT_DELETED if desired.deleted else Reason.SURPLUS
-            _end(result, replica, reason, now)
+            _end(result, replica, Reason.DEPLOYMENT_DELETED if desired.deleted else Reason.SURPLUS, now)
     room = len(wanted) - sum(replica.phase in _ALIVE for replica in known.values())
     for name, wish in wanted.items():
-        replica = known.get(name)
-        if replica is None or replica.phase not in _ALIVE:
-            room -= _start(result, wish, replica, room, now)
-        elif replica.phase is Phase.STOPPING or replica.state is ReplicaState.STOPPING:
-            _end(result, replica, Reason.DRAINING, now)
-        elif (reason := _fault(desired, replica, now)) is not None:
-            _end(result, replica, reason, now)
-        elif replica.spec_hash != wish.spec_hash:
-            _replace(result, replica, wanted, known, now)
+        found = known.get(name)
+        if found is None or found.phase not in _ALIVE:
+            room -= _start(result, wish, found, room, now)
+        elif found.phase is Phase.STOPPING or found.state is ReplicaState.STOPPING:
+            _end(result, found, Reason.DRAINING, now)
+        elif fault := _fault(desired, found, now):
+            _end(result, found, fault, now)
+        elif found.spec_hash != wish.spec_hash:
+            _replace(result, found, wanted, known, now)
         else:
             result.wait.append(Order(name, Reason.RUNNING))
     return result

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Max, ProtectedError, QuerySet
@@ -21,7 +22,8 @@ from controlplane.lifecycle import ReplicaState
 from controlplane.models import Deployment, DeploymentStatus, Replica
 from controlplane.models.deployments import Flavour
 from workers import verdict
-from workers.backends.base import Backend, BackendError, Phase, ReplicaSpec, ReplicaStatus
+from workers.backends.base import Backend, BackendError, Phase, ReplicaStatus
+from workers.engines.spec import ReplicaSpec
 from workers.history import record_of, write, write_summary
 from workers.plan import Desired, Observed, Plan, Reason, Wanted, plan
 from workers.probe import Prober, Target
@@ -127,7 +129,7 @@ class Reconciler:
         ]
         return self._prober.ask(targets, PATIENCE_SECONDS)
 
-    def _one(self, pk: object, backend_name: str, views: dict[str, View], health: dict[str, Health]) -> bool:
+    def _one(self, pk: UUID, backend_name: str, views: dict[str, View], health: dict[str, Health]) -> bool:
         try:
             with transaction.atomic():
                 status = _claim(pk)
@@ -162,7 +164,7 @@ class Reconciler:
             transaction.on_commit(publish.publish_routes)
 
 
-def _claim(pk: object) -> DeploymentStatus | None:
+def _claim(pk: UUID) -> DeploymentStatus | None:
     """The status row, locked for this transaction; None when somebody else works on it or it is gone."""
     DeploymentStatus.objects.get_or_create(deployment_id=pk)
     return (

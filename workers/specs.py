@@ -5,7 +5,7 @@ from django.conf import settings
 from controlplane.models import Deployment
 from controlplane.models.deployments import Flavour
 from inference.contract.keys import engine_key
-from workers.backends.base import ReplicaSpec
+from workers.engines.spec import ReplicaSpec
 
 
 def replica_name(deployment: Deployment, ordinal: int) -> str:

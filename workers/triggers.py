@@ -13,4 +13,4 @@ def reconcile_soon(deployment_id: UUID, **_: Any) -> None:
     """Enqueue one reconcile. The receiver is called robustly: a broker that is away costs seconds, not the change."""
     from workers.tasks.reconcile import reconcile_deployment  # noqa: PLC0415 - Celery is not needed before
 
-    reconcile_deployment.apply_async(args=[str(deployment_id)], retry=False)
+    reconcile_deployment.apply_async(args=(str(deployment_id),), retry=False)

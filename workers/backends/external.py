@@ -11,7 +11,8 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import RedisError
 
-from workers.backends.base import BackendError, Obstacle, Phase, ReplicaSpec, ReplicaStatus
+from workers.backends.base import BackendError, Obstacle, Phase, ReplicaStatus
+from workers.engines.spec import ReplicaSpec
 
 HASH = "signalbox:external"
 

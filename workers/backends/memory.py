@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from workers.backends.base import BackendError, Phase, ReplicaSpec, ReplicaStatus
+from workers.backends.base import BackendError, Phase, ReplicaStatus
+from workers.engines.spec import ReplicaSpec
 
 
 @dataclass

@@ -6,8 +6,8 @@ vLLM no longer loads GGUF itself; transformers reads it, and what it saves (safe
 import sys
 from pathlib import Path
 
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+import torch  # type: ignore[import-not-found]  # it is in the engine's environment, not in ours
+from transformers import AutoModelForCausalLM, AutoTokenizer  # type: ignore[import-not-found]
 
 
 def convert(gguf: Path, target: Path) -> None:

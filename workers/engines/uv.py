@@ -20,8 +20,8 @@ def pip_settings() -> dict[str, str]:
         if separator and name.startswith(("global.", "install.")):
             found[name.split(".", 1)[1]] = value.strip().strip("'\"")
     for name in ("index-url", "extra-index-url", "find-links", "cert", "trusted-host", "no-index"):
-        if value := os.environ.get("PIP_" + name.upper().replace("-", "_")):
-            found[name] = value
+        if given := os.environ.get("PIP_" + name.upper().replace("-", "_")):
+            found[name] = given
     return found
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from workers.backends.base import ReplicaSpec
+from workers.engines.spec import ReplicaSpec
 
 MODULE = "vllm.entrypoints.openai.api_server"  # the CPU wheel has no metadata, so the `vllm` command does not work
 KV_CACHE_GIB = 1

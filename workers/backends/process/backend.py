@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from workers.backends.base import BackendError, Obstacle, Phase, ReplicaSpec, ReplicaStatus
+from workers.backends.base import BackendError, Obstacle, Phase, ReplicaStatus
 from workers.backends.process import ports, requirements
 from workers.backends.process.cleaning import kill_remains
 from workers.backends.process.log_file import tail
 from workers.backends.process.state import Order, ReplicaDirectory, directories
 from workers.engines import vllm
 from workers.engines.environment import python_of
+from workers.engines.spec import ReplicaSpec
 
 ROOT = Path(__file__).resolve().parents[3]
 _SHIM = ("-S", "-E", "-m", "workers.backends.process.shim")

@@ -4,9 +4,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from workers.backends.base import BackendError, Obstacle, ReplicaSpec
+from workers.backends.base import BackendError, Obstacle
 from workers.engines import vllm
 from workers.engines.default_model import CorruptModelError, has_manifest, verify
+from workers.engines.spec import ReplicaSpec
 
 GIB = 1024**3
 LOG_DISK_NEEDED = 64 * 1024 * 1024
