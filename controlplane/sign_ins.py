@@ -1,15 +1,18 @@
 """Signing in and out, written to the register whichever door was used: the console's page or the management API."""
 
-from typing import Any
+from typing import Any, Literal
 
 from django.contrib.auth import signals
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from audit.operations import Operation
-from audit.record import Target, record
+from audit.record import Actor, Target, record
 from controlplane import actors
 from controlplane.actions.base import target_of
 from controlplane.models import User
+
+Source = Literal["ui", "api"]
 
 
 def watch() -> None:
@@ -20,14 +23,13 @@ def watch() -> None:
 
 
 def _signed_in(request: HttpRequest, user: User, **_kwargs: Any) -> None:
-    actor = actors.from_request(request, source=_source(request), auth_method="password")
+    actor = _actor(request, user, "password")
     record(Operation.USER_SIGNED_IN, actor=actor, target=target_of(user), kind="security")
 
 
 def _signed_out(request: HttpRequest, user: User | None, **_kwargs: Any) -> None:
     if user is not None:
-        actor = actors.from_request(request, source=_source(request))
-        record(Operation.USER_SIGNED_OUT, actor=actor, target=target_of(user), kind="security")
+        record(Operation.USER_SIGNED_OUT, actor=_actor(request, user), target=target_of(user), kind="security")
 
 
 def _sign_in_failed(credentials: dict[str, Any], request: HttpRequest | None = None, **_kwargs: Any) -> None:
@@ -37,12 +39,16 @@ def _sign_in_failed(credentials: dict[str, Any], request: HttpRequest | None = N
     user = User.objects.filter(username=str(credentials.get("username", ""))[:150].replace("\x00", "")).first()
     record(
         Operation.USER_SIGN_IN_FAILED,
-        actor=actors.from_request(request, source=_source(request)),
+        actor=_actor(request, None),
         target=target_of(user) if user else Target(type="user", id="", name="unknown"),
         kind="security",
         status="refused",
     )
 
 
-def _source(request: HttpRequest) -> Any:
-    return "api" if request.path.startswith("/api/") else "ui"
+def _actor(request: HttpRequest, user: User | None, auth_method: str = "session") -> Actor:
+    """The actor, also for a request that has come here without passing the middleware that adds `user`."""
+    if not hasattr(request, "user"):
+        request.user = user or AnonymousUser()
+    source: Source = "api" if request.path.startswith("/api/") else "ui"
+    return actors.from_request(request, source=source, auth_method=auth_method)

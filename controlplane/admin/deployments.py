@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as text
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -105,7 +105,7 @@ class DeploymentAdmin(ConsoleAdmin):
             (_("served name"), subject.served_name),
             (_("URL"), subject.external_url),
             (_("project"), subject.project or _("the platform")),
-            (_("drain time"), text("%(number)d s") % {"number": subject.drain_seconds}),
+            (_("drain time"), gettext("%(number)d s") % {"number": subject.drain_seconds}),
             (_("created"), subject.created_at),
         ]
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from controlplane.admin.badges import badge
+from controlplane.badges import badge
 from controlplane.admin.base import ConsoleAdmin, Verb
 from controlplane.forms.users import IssuePasswordForm, OneTime, UserForm
 from controlplane.models import User
