@@ -1,6 +1,7 @@
 """The register as people read it: filtered, searched, one entry told by its five Ws and its H. Read only.
 
-It holds tens of millions of rows, so nothing here counts them, and a question that meets no index ends after a few seconds.
+It holds tens of millions of rows, so nothing here counts them, and a question that meets no index
+ends after a few seconds.
 """
 
 from collections.abc import Iterator

@@ -7,8 +7,8 @@ from django.utils.safestring import SafeString
 
 _TONES = {
     "clear": {"ready", "available", "active", "ok"},
-    "caution": {"pending", "starting", "progressing", "degraded", "stopping", "draining", "expiring", "client_closed"},
-    "danger": {"failed", "unhealthy", "backoff", "crash_loop", "error", "refused"},
+    "caution": {"pending", "starting", "progressing", "degraded", "stopping", "expiring"},
+    "danger": {"failed", "unhealthy", "backoff", "crash_loop"},
     "dark": {"stopped", "retired", "revoked", "expired", "deleting"},
 }
 _TONE_OF = {state: tone for tone, states in _TONES.items() for state in states}

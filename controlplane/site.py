@@ -1,4 +1,4 @@
-"""The console's site: signing in and out, one's own password, the left navigation, the pages that are no list of nouns."""
+"""The console's site: signing out, one's own password, the left navigation, the pages that are no list of nouns."""
 
 from typing import Any
 

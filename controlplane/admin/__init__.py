@@ -1,4 +1,4 @@
-"""The console's pages, one file a noun. Lists are Django admin's; what changes something is a form that ends in an action."""
+"""The console's pages, one file a noun. Lists are Django admin's; what changes something is a form with an action."""
 
 from controlplane.admin import access, deployments, models, projects, routes, users
 

@@ -71,7 +71,8 @@ class ApiKeyAdmin(ConsoleAdmin):
     verbs = (
         Verb(
             "revoke", _("Revoke"), Permission.API_KEY_REVOKE, RevokeApiKeyForm, _("%(name)s was revoked."),
-            icon="block", danger=True, warning=_("Every gateway refuses the key within a second. This cannot be undone."),
+            icon="block", danger=True,
+            warning=_("Every gateway refuses the key within a second. This cannot be undone."),
             offered=lambda key: key.revoked_at is None,
         ),
     )  # fmt: skip
@@ -122,7 +123,8 @@ class ManagementTokenAdmin(ConsoleAdmin):
     verbs = (
         Verb(
             "revoke", _("Revoke"), Permission.TOKEN_REVOKE, RevokeTokenForm, _("%(name)s was revoked."),
-            icon="block", danger=True, warning=_("The management API refuses the token at once. This cannot be undone."),
+            icon="block", danger=True,
+            warning=_("The management API refuses the token at once. This cannot be undone."),
             offered=lambda token: token.revoked_at is None,
         ),
     )  # fmt: skip

@@ -136,7 +136,7 @@ class ConsoleAdmin(ModelAdmin):
         return HttpResponseRedirect(self.link("change", result.pk))
 
     def show_once(self, request: HttpRequest, name: str, secret: str, more: dict[str, Any]) -> HttpResponse:
-        """The only page that ever shows a secret: the answer to the POST itself, so no URL leads to it and nothing keeps it."""
+        """The only page that ever shows a secret: the answer to the POST itself, so that no URL leads to it."""
         context = {"secret": secret, "heading": name, "crumbs": self.crumbs(), "done": self.link("changelist"), **more}
         response = self.page(request, "console/secret.html", context)
         add_never_cache_headers(response)

@@ -97,7 +97,9 @@ class DeploymentAdmin(ConsoleAdmin):
 
     def facts(self, subject: Deployment) -> list[tuple[Any, Any]]:
         version = format_html(
-            '<a href="{}">{}</a>', reverse("admin:controlplane_modelversion_change", args=[subject.version_id]), subject.version
+            '<a href="{}">{}</a>',
+            reverse("admin:controlplane_modelversion_change", args=[subject.version_id]),
+            subject.version,
         )  # fmt: skip
         return [
             (_("version"), version),

@@ -88,7 +88,8 @@ class ModelVersionAdmin(ConsoleAdmin):
         return [(str(_("Models")), reverse("admin:controlplane_model_changelist")), *super().crumbs()]
 
     def facts(self, subject: ModelVersion) -> list[tuple[Any, Any]]:
-        model = format_html('<a href="{}">{}</a>', reverse("admin:controlplane_model_change", args=[subject.model_id]), subject.model)  # fmt: skip
+        url = reverse("admin:controlplane_model_change", args=[subject.model_id])
+        model = format_html('<a href="{}">{}</a>', url, subject.model)
         return [
             (_("state"), self.shown_state(subject)),
             (_("model"), model),

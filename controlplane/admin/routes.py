@@ -26,7 +26,10 @@ class RouteAdmin(ConsoleAdmin):
     add_title = _("New route")
     detail_template = "console/route.html"
     verbs = (
-        Verb("change", _("Change targets"), Permission.ROUTE_CHANGE, ChangeRouteForm, _("%(name)s was changed."), icon="tune"),
+        Verb(
+            "change", _("Change targets"), Permission.ROUTE_CHANGE, ChangeRouteForm, _("%(name)s was changed."),
+            icon="tune",
+        ),
         Verb(
             "delete", _("Delete"), Permission.ROUTE_DELETE, DeleteRouteForm, _("%(name)s was deleted."),
             icon="delete", danger=True, warning=_("Requests for this name get 404 from the next second on."),

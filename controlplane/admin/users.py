@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from controlplane.badges import badge
 from controlplane.admin.base import ConsoleAdmin, Verb
+from controlplane.badges import badge
 from controlplane.forms.users import IssuePasswordForm, OneTime, UserForm
 from controlplane.models import User
 from controlplane.permissions import Permission
@@ -57,6 +57,6 @@ class UserAdmin(ConsoleAdmin):
             (_("e-mail"), subject.email),
             (_("role"), self.shown_role(subject)),
             (_("password"), self.shown_password(subject)),
-            (_("last sign-in"), subject.last_login or _("never")),
+            (_("last sign-in"), subject.last_login or _("not yet")),
             (_("created"), subject.date_joined),
         ]

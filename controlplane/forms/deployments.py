@@ -17,8 +17,6 @@ from controlplane.models.deployments import Backend, Flavour
 from .base import ActionForm
 from .json_field import ObjectField
 
-ARGS_EXAMPLE = '{"max-model-len": 2048}'
-
 
 def _versions() -> Any:
     return ModelVersion.objects.filter(state=VersionState.AVAILABLE).select_related("model")
@@ -28,9 +26,9 @@ def _engine_args() -> ObjectField:
     return ObjectField(
         label=_("Engine arguments"),
         help_text=_(
-            "vLLM's own flags as a JSON object, without the dashes in front: %(example)s. Empty: vLLM's defaults."
-        )
-        % {"example": f"<code>{ARGS_EXAMPLE}</code>"},
+            "vLLM's own flags as a JSON object, without the dashes in front, "
+            'such as <code>{"max-model-len": 2048}</code>. Empty: vLLM\'s defaults.'
+        ),
     )
 
 
@@ -50,7 +48,9 @@ class DeploymentForm(ActionForm):
         label=_("Served name"), max_length=200, required=False,
         help_text=_("What the engine calls the model. Empty: the model's name."),
     )  # fmt: skip
-    project = forms.ModelChoiceField(Project.objects.all(), label=_("Project"), required=False, empty_label=_("The platform"))  # fmt: skip
+    project = forms.ModelChoiceField(
+        Project.objects.all(), label=_("Project"), required=False, empty_label=_("The platform")
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -92,7 +92,9 @@ class ChangeDeploymentForm(ActionForm):
     version = forms.ModelChoiceField(ModelVersion.objects.none(), label=_("Version"), empty_label=None)
     external_url = forms.URLField(label=_("URL"), required=False, assume_scheme="http")
     engine_args = _engine_args()
-    engine_env = ObjectField(label=_("Engine environment"), help_text=_("Environment variables of the engine as a JSON object of texts."))  # fmt: skip
+    engine_env = ObjectField(
+        label=_("Engine environment"), help_text=_("Environment variables of the engine as a JSON object of texts.")
+    )
     served_name = forms.CharField(label=_("Served name"), max_length=200)
     drain_seconds = forms.IntegerField(
         label=_("Drain time"), min_value=0, max_value=32_767,

@@ -15,7 +15,9 @@ from .base import ActionForm
 class ModelForm(ActionForm):
     testid = "model-form"
 
-    name = forms.CharField(label=_("Name"), max_length=52, help_text=_("Such as qwen3-32b: lower-case letters, digits and hyphens."))  # fmt: skip
+    name = forms.CharField(
+        label=_("Name"), max_length=52, help_text=_("Such as qwen3-32b: lower-case letters, digits and hyphens.")
+    )
     project = forms.ModelChoiceField(
         Project.objects.all(), label=_("Project"), required=False, empty_label=_("Every project")
     )
@@ -35,11 +37,17 @@ class VersionForm(ActionForm):
     testid = "version-form"
 
     model = forms.ModelChoiceField(Model.objects.all(), label=_("Model"), empty_label=None)
-    name = forms.CharField(label=_("Version"), max_length=52, help_text=_("Such as 1 or 2026-11: lower-case letters, digits and hyphens."))  # fmt: skip
+    name = forms.CharField(
+        label=_("Version"), max_length=52, help_text=_("Such as 1 or 2026-11: lower-case letters, digits and hyphens.")
+    )
     source = forms.CharField(
-        label=_("Source"), max_length=500,
-        help_text=_("Where the weights are: /a/directory on the engine's machine, hf:organisation/name, modelscope:organisation/name, or external: for an engine that Signalbox does not start."),
-    )  # fmt: skip
+        label=_("Source"),
+        max_length=500,
+        help_text=_(
+            "Where the weights are: /a/directory on the engine's machine, hf:organisation/name, "
+            "modelscope:organisation/name, or external: for an engine that Signalbox does not start."
+        ),
+    )
     max_model_len = forms.IntegerField(
         label=_("Context length"), required=False, min_value=1, max_value=2**31 - 1,
         help_text=_("In tokens. Empty: what the model itself says."),

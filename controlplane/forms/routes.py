@@ -75,7 +75,9 @@ class RouteForm(TargetsForm):
     testid = "route-form"
 
     name = forms.CharField(label=_("Name"), max_length=128, help_text=_("What clients write as “model”."))
-    project = forms.ModelChoiceField(Project.objects.all(), label=_("Project"), required=False, empty_label=_("Every project"))  # fmt: skip
+    project = forms.ModelChoiceField(
+        Project.objects.all(), label=_("Project"), required=False, empty_label=_("Every project")
+    )
 
     def perform(self, actor: Actor) -> Route:
         values = self.cleaned_data

@@ -49,7 +49,7 @@ def live_context(request: HttpRequest) -> dict[str, Any]:
 
 
 def last_events() -> Any:
-    """What people and the system did last, among the newest `EVENTS_SEARCHED` entries; requests are counted, not listed."""
+    """What people and the system did last, among the newest `EVENTS_SEARCHED` entries; requests are not listed."""
     newest = Event.objects.order_by("-at", "-id").values("at")[EVENTS_SEARCHED : EVENTS_SEARCHED + 1]
     events = Event.objects.filter(kind__in=("management", "security", "system"))
     if edge := newest.first():

@@ -49,7 +49,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def answer(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
-    """The gateway's event stream for one question; a refusal before it is ``{"error": {"message"}}`` with its status."""
+    """The gateway's event stream for one question; a refusal before it is ``{"error": {"message"}}``."""
     if not isinstance(request.user, User) or not may(request, Permission.API_KEY_CREATE):
         return _refused(_("You may not use the playground."), 403)
     try:

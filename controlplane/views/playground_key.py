@@ -1,6 +1,7 @@
 """The playground's API keys: one for each person and project, an hour long, held in this process's memory only.
 
-They are made by the same action as any key, so the register and the key list name them; a stored one would be a secret at rest.
+They are made by the same action as any key, so the register and the key list name them; a stored one would be a secret
+at rest.
 """
 
 import threading
