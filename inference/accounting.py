@@ -40,7 +40,7 @@ class Record:
     )
 
     def __init__(
-        self, register: Register, request: Request, principal: Principal, operation: str, call: Call, body: bytes
+        self, register: Register, request: Request, principal: Principal, *, operation: str, call: Call, body: bytes
     ) -> None:
         """Queue the intent. Raises `AuditUnavailable` when the register is down."""
         register.require()

@@ -1,4 +1,5 @@
-"""Every error a client of the gateway can meet, in one tree; `status` and the rest are the policy, callers parse no text.
+# ruff: noqa: N818 - errors are named for what happened
+"""Every error a client of the gateway can meet, in one tree. The attributes are the policy: callers parse no text.
 
 GatewayError
 ├── BadRequest 400

@@ -1,6 +1,7 @@
 """To an engine and back: another replica is asked only as long as the client has seen no byte."""
 
 import time
+from typing import NamedTuple
 
 from inference import metrics
 from inference.accounting import Record
@@ -54,10 +55,19 @@ class Reply:
         return [self.content_type, self.choice.target.header, self.choice.replica.header]
 
 
-async def forward(
-    upstream: Upstream, endpoint: Endpoint, route: Route, call: Call, request: Request, record: Record
-) -> Reply:
+class Passage(NamedTuple):
+    """A request that was let in, with all that belongs to it."""
+
+    endpoint: Endpoint
+    route: Route
+    call: Call
+    request: Request
+    record: Record
+
+
+async def forward(upstream: Upstream, passage: Passage) -> Reply:
     """The answer of the first replica that gives one. Raises `NoReadyReplica` or the last `UpstreamError`."""
+    route, request, record = passage.route, passage.request, passage.record
     turn = _turns[route.name] = _turns.get(route.name, -1) + 1
     tried: set[str] = set()
     failed: UpstreamError | None = None
@@ -65,11 +75,10 @@ async def forward(
         choice = pick(route, turn=turn, in_flight=upstream.in_flight, tried=tried)
         if choice is None:
             break
-        record.choice, record.attempts = choice, record.attempts + 1
-        request.target = choice.target
+        record.choice, record.attempts, request.target = choice, record.attempts + 1, choice.target
         metrics.ROUTED.labels(choice.target.deployment, choice.reason.value).inc()
         try:
-            return await _attempt(upstream, endpoint, choice, call, request)
+            return await _attempt(upstream, passage, choice)
         except UpstreamError as exc:
             metrics.UPSTREAM_FAILURES.labels(choice.target.deployment, choice.replica.name, exc.code).inc()
             if not exc.retriable:
@@ -81,21 +90,14 @@ async def forward(
     )
 
 
-async def _attempt(upstream: Upstream, endpoint: Endpoint, choice: Choice, call: Call, request: Request) -> Reply:
-    body = call.body_for(choice.target.served_name)
-    head = (
-        endpoint.request_line,
-        choice.replica.head,
-        request.forwarded,
-        b"x-request-id: %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        % (request.id.encode("ascii"), len(body)),
-    )
+async def _attempt(upstream: Upstream, passage: Passage, choice: Choice) -> Reply:
+    request = passage.request
+    message = _message(passage, choice)
     request.asked_at = request.asked_at or time.perf_counter()
-    connection = await upstream.send(choice.replica, b"".join((*head, body)), request.exchange)
+    connection = await upstream.send(choice.replica, message, request.exchange)
     reply = Reply(upstream, request.exchange, choice, connection)
     try:
-        if error := _refused(connection.status):
-            raise error
+        _check_accepted(connection.status)
         # An engine that dies before this has cost the client nothing: another one can still answer.
         await connection.fill(1 if reply.streamed else LARGEST_WHOLE)
     except BaseException:
@@ -105,67 +107,79 @@ async def _attempt(upstream: Upstream, endpoint: Endpoint, choice: Choice, call:
     return reply
 
 
-def _refused(status: int) -> UpstreamError | None:
-    """An engine's answer that is not for the client: overload, breakdown, or a key that the engine does not take."""
+def _message(passage: Passage, choice: Choice) -> bytes:
+    """The whole request for the engine."""
+    body = passage.call.body_for(choice.target.served_name)
+    return b"%b%b%bx-request-id: %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+        passage.endpoint.request_line,
+        choice.replica.head,
+        passage.request.forwarded,
+        passage.request.id.encode("ascii"),
+        len(body),
+        body,
+    )
+
+
+def _check_accepted(status: int) -> None:
+    """Raises for an answer that is not for the client: overload, breakdown, or a key that the engine does not take."""
     if status == 503:
-        return UpstreamBusy(retriable=True, code="upstream_busy")
+        raise UpstreamBusy(retriable=True)
     if status >= 500:
-        return UpstreamError(f"The engine failed with status {status}.", retriable=status in {502, 504})
+        raise UpstreamError(f"The engine failed with status {status}.", retriable=status in {502, 504})
     if status in {401, 403}:
-        return UpstreamError("The engine does not accept the gateway's key.", retriable=True, code="upstream_refused")
-    return None
+        raise UpstreamError("The engine does not accept the gateway's key.", retriable=True, code="upstream_refused")
 
 
-async def relay(endpoint: Endpoint, call: Call, request: Request, reply: Reply, record: Record) -> None:
+async def relay(passage: Passage, reply: Reply) -> None:
     """Pass the answer on; the record's intent is durable before the first byte and its outcome before the last."""
     if reply.streamed:
-        await _relay_stream(endpoint, call, request, reply, record)
+        await _relay_stream(passage, reply)
     else:
-        await _relay_plain(endpoint, request, reply, record)
+        await _relay_plain(passage, reply)
 
 
-async def _relay_plain(endpoint: Endpoint, request: Request, reply: Reply, record: Record) -> None:
-    """A body that arrives at once leaves at once; a longer one flows, all but its last piece held back for the record."""
-    connection = reply.connection
+async def _relay_plain(passage: Passage, reply: Reply) -> None:
+    """A body that was taken whole leaves at once; a longer one flows, its last piece held back for the record."""
+    request, record, connection = passage.request, passage.record, reply.connection
     piece = await connection.read()
-    headers = reply.headers
     while not connection.ended:
         if not request.status:
             await record.durable()
-            await request.begin(connection.status, headers)
+            await request.begin(connection.status, reply.headers)
         record.output.update(piece)
         await request.write(piece, more=True)
         piece = await connection.read()
     piece += await connection.read()
     record.output.update(piece)
     if not request.status:
-        record.usage, _ = endpoint.stream.read(piece)
+        record.usage, _ = passage.endpoint.stream.read(piece)
     request.exchange.check()
     await record.close("ok" if connection.status < 400 else "refused_by_engine", connection.status)
     if not request.status:
-        await request.answer(connection.status, piece, headers)
+        await request.answer(connection.status, piece, reply.headers)
     else:
         await request.write(piece, more=False)
 
 
-async def _relay_stream(endpoint: Endpoint, call: Call, request: Request, reply: Reply, record: Record) -> None:
+async def _relay_stream(passage: Passage, reply: Reply) -> None:
     """Events flow as they come. After a loss the client gets an error event and no sign of a regular end."""
+    request, record, connection = passage.request, passage.record, reply.connection
+    stream = EventStream(passage.endpoint.stream, strip_usage=not passage.call.wants_usage)
     await record.durable()
-    await request.begin(reply.connection.status, [*reply.headers, (b"cache-control", b"no-cache")])
-    stream = EventStream(endpoint.stream, strip_usage=not call.wants_usage)
+    await request.begin(connection.status, [*reply.headers, (b"cache-control", b"no-cache")])
     try:
-        while piece := await reply.connection.read():
+        while piece := await connection.read():
             if events := stream.feed(piece):
                 record.output.update(events)
                 await request.write(events, more=True)
+            record.usage = stream.usage
         end = stream.finish()
-        record.usage = stream.usage
         record.output.update(end)
-        await record.close("ok", reply.connection.status)
+        request.exchange.check()
+        await record.close("ok", connection.status)
         await request.write(end, more=False)
     except GatewayError as error:
-        record.usage = stream.usage
         if not record.closed:
             record.close_failed(error)
-        await request.write(endpoint.stream.error(error), more=False)
+        await request.write(passage.endpoint.stream.error(error), more=False)
         raise

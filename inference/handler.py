@@ -5,7 +5,7 @@ from inference.auth import Authenticator, Principal, authorized_route
 from inference.config import Config
 from inference.endpoints.endpoint import Endpoint
 from inference.errors import Forbidden, GatewayError, InternalError, Unauthenticated
-from inference.forwarding import forward, relay
+from inference.forwarding import Passage, forward, relay
 from inference.register import Register
 from inference.request import Request
 from inference.tables import Tables
@@ -35,10 +35,11 @@ async def handle(gateway: Gateway, endpoint: Endpoint, request: Request) -> None
         note_refusal(gateway.register, request, endpoint.operation, refusal, principal)
         raise
     request.route, request.project = route, principal.project
-    record = Record(gateway.register, request, principal, endpoint.operation, call, body)
+    record = Record(gateway.register, request, principal, operation=endpoint.operation, call=call, body=body)
+    passage = Passage(endpoint, route, call, request, record)
     try:
-        with await forward(gateway.upstream, endpoint, route, call, request, record) as reply:
-            await relay(endpoint, call, request, reply, record)
+        with await forward(gateway.upstream, passage) as reply:
+            await relay(passage, reply)
     except GatewayError as error:
         if not record.closed:
             await record.close_failed(error)

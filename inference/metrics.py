@@ -1,7 +1,7 @@
 """The gateway's metrics. Labels are bounded: only names from the tables, never what a client sent.
 
-With ``PROMETHEUS_MULTIPROC_DIR`` set before this import (as `inference.__main__` does), the values of all workers lie in
-files of that directory and are summed when they are scraped.
+With ``PROMETHEUS_MULTIPROC_DIR`` set before this import (as `inference.__main__` does), the values of all workers lie
+in files of that directory and are summed when they are scraped.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest

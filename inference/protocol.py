@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol, made strict: limits on the request head, on slow senders and on stalled readers.
 
-It also tells the application at once when a client leaves (``scope["on_disconnect"]``), which ASGI only does for somebody
-who waits in ``receive``: a task per request that the hot path can do without.
+It also tells the application at once when a client leaves (``scope["on_disconnect"]``). ASGI tells it only to somebody who
+waits in ``receive``: a task per request that the hot path can do without.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ class StrictProtocol(HttpToolsProtocol):
                 timer.cancel()
         super().connection_lost(exc)
         if self._running is not None:
-            left: Callable[[], None] | None = cast(dict[str, Any], self._running.scope).get("on_disconnect")
+            left: Callable[[], None] | None = cast("dict[str, Any]", self._running.scope).get("on_disconnect")
             if left is not None:
                 left()
 
@@ -114,7 +114,7 @@ class StrictProtocol(HttpToolsProtocol):
         if self._running is None or self._running.response_complete:
             body = openai_body(error)
             self.transport.write(
-                b"%bcontent-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\nconnection: close\r\n\r\n%b"
-                % (STATUS_LINE[error.status], len(body), secrets.token_hex(16).encode("ascii"), body)
+                b"%bcontent-type: application/json\r\ncontent-length: %d\r\n" % (STATUS_LINE[error.status], len(body))
+                + b"x-request-id: %b\r\nconnection: close\r\n\r\n%b" % (secrets.token_hex(16).encode("ascii"), body)
             )
         self.transport.close()

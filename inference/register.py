@@ -118,7 +118,7 @@ class Register:
         watchdog.cancel()
 
     def close(self) -> None:
-        """Ask `run` to end once all that waits is written. It is never cancelled: psycopg would block on a dead server."""
+        """Ask `run` to end once all that waits is written. Never cancel it: psycopg would block on a dead server."""
         self._closing = True
         self._wake.set()
 

@@ -43,8 +43,8 @@ def pick(route: Route, *, turn: int, in_flight: Mapping[str, int], tried: Collec
 def target_of_turn(weights: Sequence[int], turn: int) -> int:
     """The target whose turn it is.
 
-    Exact, not random: in any `sum(weights)` consecutive turns each target comes exactly `weight` times, spread evenly by
-    a golden-ratio step, so a canary of 10 % never gets more than that, not even for a short while.
+    Exact, not random: in any `sum(weights)` consecutive turns each target comes exactly `weight` times, spread evenly
+    by a golden-ratio step, so a canary of 10 % never gets more than that, not even for a short while.
     """
     if len(weights) < 2:
         return 0

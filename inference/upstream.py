@@ -34,7 +34,7 @@ class Timeouts(msgspec.Struct, frozen=True):
 
 
 class Connection(asyncio.Protocol):
-    """One connection, one exchange at a time: `send`, `head`, then `read` until the end. `abort` ends it at any moment."""
+    """One connection, one exchange at a time: `send`, `head`, `read` until the end. `abort` ends it at any moment."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timeouts: Timeouts) -> None:
         self._loop = loop
@@ -68,7 +68,6 @@ class Connection(asyncio.Protocol):
 
     def send(self, request: bytes) -> None:
         """Write a request and start the clock."""
-        assert self._transport is not None
         if self.used:
             self._begin()
         self._deadline = self._loop.time() + self._timeouts.first_byte
@@ -77,7 +76,7 @@ class Connection(asyncio.Protocol):
         elif self._timer.when() > self._deadline:
             self._timer.cancel()
             self._timer = self._loop.call_at(self._deadline, self._check_deadline)
-        self._transport.write(request)
+        cast("asyncio.Transport", self._transport).write(request)
 
     async def head(self) -> None:
         """Wait until `status` and `headers` are there. Raises `UpstreamError`, retriable when the connection broke."""

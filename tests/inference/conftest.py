@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx
+import psutil
 import psycopg
 import pytest
 import redis as redis_sync
@@ -106,7 +107,8 @@ def gateway_database() -> Iterator[str]:
         ours = psycopg.conninfo.make_conninfo(**{**psycopg.conninfo.conninfo_to_dict(url), "dbname": name})
         uri = psycopg_uri(ours)
         manage = Path(__file__).parents[2] / "manage.py"
-        subprocess.run([sys.executable, manage, "migrate", "-v0", "audit"], check=True, env={**os.environ, "DATABASE_URL": uri, "DATABASE_OWNER_URL": uri})
+        environment = {**os.environ, "DATABASE_URL": uri, "DATABASE_OWNER_URL": uri}
+        subprocess.run([sys.executable, manage, "migrate", "-v0", "audit"], check=True, env=environment)
         yield uri
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -170,8 +172,6 @@ class Gateway:
         return await self.http.post("/v1/chat/completions", json=body, headers=self.authorization)
 
     def workers(self) -> list[int]:
-        import psutil  # noqa: PLC0415
-
         children = psutil.Process(self.process.pid).children()
         return [child.pid for child in children if any("spawn_main" in part for part in child.cmdline())]
 
@@ -189,6 +189,13 @@ async def eventually(check: Callable[[], Any], seconds: float = 10) -> None:
         await asyncio.sleep(0.02)
 
 
+def spawn(log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    with log.open("wb") as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", "inference"], stdout=out, stderr=out, env={**os.environ, **environment}
+        )
+
+
 Start = Callable[..., Any]
 
 
@@ -202,22 +209,14 @@ async def start(publisher: Publisher, redis_url: str, database_url: str, tmp_pat
         publisher.all(*routes, keys=(key,))
         port, metrics_port = free_port(), free_port()
         log = tmp_path / f"gateway-{port}.log"
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "inference"],
-                stdout=out,
-                stderr=out,
-                env={
-                    **os.environ,
-                    "DATABASE_URL": database_url,
-                    "REDIS_URL": redis_url,
-                    "SIGNALBOX_GATEWAY_PORT": str(port),
-                    "SIGNALBOX_GATEWAY_METRICS_PORT": str(metrics_port),
-                    "SIGNALBOX_GATEWAY_WORKERS": "1",
-                    **environment,
-                },
-            )
-        gateway = Gateway(process, port, metrics_port, log, key)
+        own = {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "SIGNALBOX_GATEWAY_PORT": str(port),
+            "SIGNALBOX_GATEWAY_METRICS_PORT": str(metrics_port),
+            "SIGNALBOX_GATEWAY_WORKERS": "1",
+        }
+        gateway = Gateway(spawn(log, {**own, **environment}), port, metrics_port, log, key)
         gateway.http = httpx.AsyncClient(base_url=gateway.url, timeout=20, trust_env=False)
         started.append(gateway)
         if ready:

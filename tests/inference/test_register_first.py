@@ -1,0 +1,155 @@
+"""No byte of an answer without its intent, no last byte without its outcome, nothing served when neither can be written."""
+
+import asyncio
+import json
+import time
+
+import psycopg
+import pytest
+
+from tests.inference.conftest import RegisterReader, Start, eventually, route
+from tests.inference.engine import Engine, silence
+
+
+async def lock(connection: psycopg.AsyncConnection) -> None:
+    await connection.execute("LOCK TABLE audit_event IN ACCESS EXCLUSIVE MODE")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_first_byte_waits_for_the_intent(start: Start, engine: Engine, database_url: str, stream: bool) -> None:
+    gateway = await start(route("smol", engine.url), SIGNALBOX_GATEWAY_REGISTER_SECONDS="5")
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        await lock(connection)
+        chat = asyncio.create_task(gateway.chat(stream=stream))
+        await eventually(lambda: engine.asked)  # the engine works while the intent is written
+        done, _ = await asyncio.wait({chat}, timeout=0.5)
+        assert not done
+        await connection.rollback()
+        assert (await chat).status_code == 200
+
+
+async def test_end_of_a_stream_waits_for_the_outcome(start: Start, engine: Engine, database_url: str) -> None:
+    gateway = await start(route("smol", engine.url), SIGNALBOX_GATEWAY_REGISTER_SECONDS="5")
+    body = {"model": "smol", "stream": True}
+    url, headers = "/v1/chat/completions", gateway.authorization
+    async with (
+        await psycopg.AsyncConnection.connect(database_url) as connection,
+        gateway.http.stream("POST", url, json=body, headers=headers) as response,
+    ):
+        parts = response.aiter_text()
+        received = await anext(parts)
+        await lock(connection)
+        rest = asyncio.create_task(_rest(parts))
+        await asyncio.sleep(0.4)
+        assert not rest.done()
+        await connection.rollback()
+        received += await rest
+    assert received.endswith("[DONE]\n\n")
+
+
+async def _rest(parts: object) -> str:
+    return "".join([part async for part in parts])  # type: ignore[attr-defined]
+
+
+async def test_frozen_register_serves_nobody_and_heals(
+    start: Start, engine: Engine, database_url: str, register: RegisterReader
+) -> None:
+    gateway = await start(route("smol", engine.url))
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        await lock(connection)
+        for _ in range(3):
+            asked_at = time.monotonic()
+            response = await gateway.chat()
+            assert (response.status_code, response.json()["error"]["code"]) == (503, "audit_unavailable")
+            assert time.monotonic() - asked_at < 1.2
+        await connection.rollback()
+    await eventually(lambda: _serves(gateway), 5)
+    assert register.rows(kind="outcome")[-1]["status"] == "ok"
+
+
+async def test_frozen_register_ends_a_long_prefill(start: Start, database_url: str) -> None:
+    async with Engine(silence) as engine:
+        gateway = await start(route("smol", engine.url))
+        async with await psycopg.AsyncConnection.connect(database_url) as connection:
+            await lock(connection)
+            response = await asyncio.wait_for(gateway.chat(), 3)
+    assert response.json()["error"]["code"] == "audit_unavailable"
+    assert engine.open == 0
+
+
+async def _serves(gateway: object) -> bool:
+    return bool((await gateway.chat()).status_code == 200)  # type: ignore[attr-defined]
+
+
+async def test_broken_connection_is_made_anew(start: Start, engine: Engine, database_url: str) -> None:
+    gateway = await start(route("smol", engine.url))
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    await eventually(lambda: _serves(gateway), 5)
+
+
+async def test_gateway_starts_without_postgresql_and_says_why_it_is_not_ready(start: Start, engine: Engine) -> None:
+    gateway = await start(route("smol", engine.url), ready=False, DATABASE_URL="postgresql:///x?host=/nowhere")
+    await eventually(lambda: _answers(gateway), 20)
+    response = await gateway.chat()
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "audit_unavailable")
+    assert "retry-after" in response.headers
+    ready = (await gateway.http.get("/readyz")).json()
+    assert not ready["ready"]
+    assert "register" in ready["reasons"][0]
+    models = await gateway.http.get("/v1/models", headers=gateway.authorization)
+    assert models.json()["data"][0]["id"] == "smol"
+    assert not engine.asked
+
+
+async def _answers(gateway: object) -> bool:
+    try:
+        response = await gateway.http.get("/v1/models", headers=gateway.authorization)  # type: ignore[attr-defined]
+    except OSError:
+        return False
+    except Exception as exc:  # noqa: BLE001 - httpx has its own
+        return "connect" not in str(exc).lower() and False
+    return bool(response.status_code == 200)
+
+
+async def test_rows_of_one_writer_have_no_gap(start: Start, engine: Engine, register: RegisterReader) -> None:
+    gateway = await start(route("smol", engine.url))
+    await asyncio.gather(*(gateway.chat(stream=bool(i % 2)) for i in range(40)))
+    rows = register.rows()
+    assert sorted(row["writer_seq"] for row in rows) == list(range(1, 81))
+    intents = {row["id"] for row in rows if row["kind"] == "intent"}
+    assert intents == {row["parent_id"] for row in rows if row["kind"] == "outcome"}
+
+
+async def test_register_holds_no_content(start: Start, engine: Engine, register: RegisterReader) -> None:
+    gateway = await start(route("smol", engine.url))
+    await gateway.chat("my secret prompt")
+    text = json.dumps(register.rows(), default=str)
+    assert "secret prompt" not in text
+    assert "Paris" not in text
+    assert gateway.key.token not in text
+
+
+async def test_register_knows_who_called_from_where(start: Start, engine: Engine, register: RegisterReader) -> None:
+    gateway = await start(route("smol", engine.url))
+    await gateway.chat()
+    row = register.rows(kind="outcome")[0]
+    assert (row["actor_id"], row["project"], row["auth_method"]) == (gateway.key.entry.id, "alpha", "bearer")
+    assert (str(row["source_ip"]), row["client"].split("/")[0]) == ("127.0.0.1", "python-httpx")
+    assert (row["operation"], row["route"], row["model_version"], row["replica"]) == (
+        "inference.chat",
+        "smol",
+        "smollm2:1",
+        "smol-0",
+    )
+
+
+async def test_refused_key_is_noted(start: Start, engine: Engine, register: RegisterReader) -> None:
+    gateway = await start(route("smol", engine.url))
+    await gateway.http.post("/v1/chat/completions", json={"model": "smol"}, headers={"x-api-key": "wrong"})
+    await eventually(lambda: register.rows(kind="security"))
+    row = register.rows(kind="security")[0]
+    assert (row["status"], row["status_code"], row["actor_type"]) == ("invalid_api_key", 401, "anonymous")
