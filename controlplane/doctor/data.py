@@ -1,0 +1,89 @@
+"""PostgreSQL, the register in it, and Redis."""
+
+from datetime import UTC, datetime
+
+from django.db import DatabaseError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from redis.exceptions import RedisError
+
+from audit.operations import Operation
+from audit.partitions import month_after
+from audit.record import Target, record
+from controlplane import actors, publish
+from controlplane.doctor.findings import Finding, fail, first_line, ok, warn
+from inference.contract.events import TABLE
+
+OLDEST_POSTGRESQL = 140000
+_NO_DATABASE = "needs PostgreSQL"
+
+
+def postgresql() -> Finding:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW server_version_num")
+            number = int(cursor.fetchone()[0])
+    except DatabaseError as exc:
+        return fail("postgresql", f"does not answer ({first_line(exc)})", "start it, or correct DATABASE_URL")
+    if number < OLDEST_POSTGRESQL:
+        return fail("postgresql", f"version {number // 10_000} is too old", "use PostgreSQL 14 or newer")
+    return ok("postgresql", f"version {number // 10_000} answers")
+
+
+def migrations() -> Finding:
+    try:
+        executor = MigrationExecutor(connection)
+        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        return fail("migrations", "unknown", _NO_DATABASE)
+    if waiting:
+        return fail("migrations", f"{len(waiting)} not applied", "run manage.py migrate")
+    return ok("migrations", "all applied")
+
+
+def register() -> Finding:
+    """The process's role must be able to append; the attempt is undone, so its operation does not matter."""
+    try:
+        with transaction.atomic():
+            record(Operation.PROJECT_CREATED, actor=actors.command_line(), target=Target("doctor", "", "doctor"))
+            transaction.set_rollback(True)
+    except DatabaseError as exc:
+        what = f"cannot be written ({first_line(exc)})"
+        return fail("register", what, "no request is answered without it: see PostgreSQL's log")
+    return ok("register", "can be written")
+
+
+def partitions() -> Finding:
+    now = datetime.now(UTC)
+    following = month_after(now.date().replace(day=1))
+    wanted = {f"{TABLE}_{month:%Y_%m}" for month in (now.date(), following)}
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = to_regclass(%s)", [TABLE]
+            )
+            there = {name.rpartition(".")[2] for (name,) in cursor.fetchall()}
+    except DatabaseError:
+        return fail("partitions", "unknown", _NO_DATABASE)
+    if missing := sorted(wanted - there):
+        return warn(
+            "partitions", f"{', '.join(missing)} missing", "the worker makes them nightly; now: run manage.py migrate"
+        )
+    return ok("partitions", "this month's and the next are there")
+
+
+def redis() -> Finding:
+    try:
+        version = publish.redis_client().info("server").get("redis_version", "?")
+    except RedisError as exc:
+        return fail("redis", f"does not answer ({first_line(exc)})", "start it, or correct REDIS_URL")
+    return ok("redis", f"version {version} answers")
+
+
+def tables() -> Finding:
+    try:
+        published = publish.published()
+    except RedisError:
+        return fail("tables", "unknown", "needs Redis")
+    if not published:
+        return fail("tables", "the gateway's tables are not in Redis", "the worker publishes them: see worker and beat")
+    return ok("tables", "published for the gateway")
