@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 Report = Callable[[str], None]
-HEARTBEAT_SECONDS = 5
+HEARTBEAT_SECONDS = 10.5  # a little more than the steps' own, so that a line is not said twice
 
 
 class UpError(Exception):
@@ -28,21 +28,37 @@ def fail(message: str) -> NoReturn:
 @contextmanager
 def step(title: str) -> Iterator[Report]:
     """Announce a step and its end. The yielded function tells what it is at; a long silence is filled with the time."""
-    begun, doing, done = time.monotonic(), [title], threading.Event()
-
-    def report(line: str) -> None:
-        if line != doing[0]:
-            doing[0] = line
-            say(f"    {line}")
+    clock, over = _Clock(title), threading.Event()
 
     def beat() -> None:
-        while not done.wait(HEARTBEAT_SECONDS):
-            say(f"    … {time.monotonic() - begun:.0f} s: {doing[0]}")
+        while not over.wait(1):
+            clock.fill_silence()
 
     say(f"==> {title}")
     threading.Thread(target=beat, daemon=True).start()
     try:
-        yield report
+        yield clock.report
     finally:
-        done.set()
-    say(f"    done in {time.monotonic() - begun:.1f} s")
+        over.set()
+    say(f"    done in {clock.elapsed():.1f} s")
+
+
+class _Clock:
+    """When a step began, what it is at, and when that was last said."""
+
+    def __init__(self, title: str) -> None:
+        self._begun = self._said = time.monotonic()
+        self._doing = title
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self._begun
+
+    def report(self, line: str) -> None:
+        if line != self._doing:
+            self._doing, self._said = line, time.monotonic()
+            say(f"    {line}")
+
+    def fill_silence(self) -> None:
+        if time.monotonic() - self._said >= HEARTBEAT_SECONDS:
+            self._said = time.monotonic()
+            say(f"    … {self.elapsed():.0f} s: {self._doing}")

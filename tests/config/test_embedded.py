@@ -1,4 +1,5 @@
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from config import embedded
 
 
 @pytest.fixture
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
+def home() -> Iterator[Path]:
+    """Not pytest's own directory: another pytest that starts meanwhile closes that to PostgreSQL's user."""
+    with tempfile.TemporaryDirectory(prefix="sbx-test-") as path:
+        yield Path(path)
 
 
 @pytest.fixture

@@ -1,21 +1,32 @@
 """One instance with the real engine for all end-to-end tests; it is stopped as a user stops it."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.running import RunningSignalbox
 
 
+@pytest.fixture
+def fresh_home() -> Iterator[Path]:
+    """For one more instance. Not in pytest's own directory: a pytest that starts meanwhile closes that to others."""
+    with tempfile.TemporaryDirectory(prefix="sbx-e2e-") as path:
+        yield Path(path) / "home"
+
+
 @pytest.fixture(scope="session")
-def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSignalbox]:
-    running = RunningSignalbox(tmp_path_factory.mktemp("e2e") / "home")
+def instance() -> Iterator[RunningSignalbox]:
+    directory = tempfile.TemporaryDirectory(prefix="sbx-e2e-")
+    running = RunningSignalbox(Path(directory.name) / "home")
     try:
         took = running.start()
         print(f"\nmake up, everything new: {took:.0f} s")
         yield running
     finally:
         running.stop()
+        directory.cleanup()
 
 
 @pytest.fixture

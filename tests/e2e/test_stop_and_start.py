@@ -2,6 +2,7 @@
 
 import signal
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -39,8 +40,8 @@ def console_answers(signalbox: RunningSignalbox) -> bool:
         return False
 
 
-def test_second_instance_runs_beside(signalbox: RunningSignalbox, tmp_path_factory: pytest.TempPathFactory) -> None:
-    second = RunningSignalbox(tmp_path_factory.mktemp("second") / "home", ENGINE="none")
+def test_second_instance_runs_beside(signalbox: RunningSignalbox, fresh_home: Path) -> None:
+    second = RunningSignalbox(fresh_home, ENGINE="none")
     try:
         second.start()
         engine = signalbox.manage("doctor", "--json")
@@ -54,8 +55,8 @@ def test_second_instance_runs_beside(signalbox: RunningSignalbox, tmp_path_facto
     assert signalbox.ask().status_code == 200
 
 
-def test_taken_port_ends_with_one_line(signalbox: RunningSignalbox, tmp_path_factory: pytest.TempPathFactory) -> None:
-    clash = RunningSignalbox(tmp_path_factory.mktemp("clash") / "home", ENGINE="none")
+def test_taken_port_ends_with_one_line(signalbox: RunningSignalbox, fresh_home: Path) -> None:
+    clash = RunningSignalbox(fresh_home, ENGINE="none")
     clash.console_port = signalbox.console_port
     clash.start(wait=False)
     assert clash.wait_for_end(60) != 0
@@ -65,11 +66,11 @@ def test_taken_port_ends_with_one_line(signalbox: RunningSignalbox, tmp_path_fac
     assert clash.processes() == []
 
 
-def test_external_engine_is_connected(signalbox: RunningSignalbox, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_external_engine_is_connected(signalbox: RunningSignalbox, fresh_home: Path) -> None:
     """A gateway is an OpenAI-compatible engine too: the second instance routes to one that it did not start."""
     from tests.inference.fake_engine import FakeEngine
 
-    second = RunningSignalbox(tmp_path_factory.mktemp("external") / "home", ENGINE="none")
+    second = RunningSignalbox(fresh_home, ENGINE="none")
     port = free_port()
     try:
         second.start()
