@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from inference.environment import BadEnvironment, boolean, integer, required, seconds, secret, text
+from inference.contract.environment import BadEnvironment, boolean, integer, required, seconds, secret, text
 
 __all__ = [
     "ROOT",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from inference import environment as env
+from inference.contract import environment as env
 
 MIB = 1024 * 1024
 

@@ -1,4 +1,4 @@
-"""Reading the gateway's environment. `config.env` does the same for the console, but imports only go down."""
+"""Reading the environment: typed, with `NAME_FILE` for secrets, and one clear error for a bad value. Both sides read it so."""
 
 import os
 from pathlib import Path
