@@ -155,14 +155,15 @@ def _status(directory: ReplicaDirectory) -> ReplicaStatus | None:
     order = directory.order()
     if order is None:
         return None
-    run, end, ordered = directory.run(), directory.exit(), directory.stop_ordered()
+    run, ordered = directory.run(), directory.stop_ordered()
     engine = run.engine if run else None
-    alive = end is None and run is not None and run.shim.alive()
+    alive = run is not None and run.shim.alive()
+    end = directory.exit()  # after the look at the shim: it writes this down before it goes
     status = ReplicaStatus(
         name=directory.name, deployment=order.deployment, spec_hash=order.spec_hash, stop_ordered=ordered,
         phase=Phase.EXITED, started_at=run.started_at if run else None,
     )  # fmt: skip
-    if alive:
+    if alive and end is None:
         phase = Phase.STOPPING if ordered else Phase.RUNNING
         return replace(status, phase=phase, url=f"http://127.0.0.1:{order.port}", pid=engine.pid if engine else None)
     if end is None:  # the shim was killed before it could say anything
