@@ -42,19 +42,31 @@ class VersionState(TextChoices):
 
 _R, _D, _V = ReplicaState, DeploymentState, VersionState
 
-TRANSITIONS: dict[TextChoices, frozenset[TextChoices]] = {
-    _R.PENDING: frozenset({_R.STARTING, _R.BACKOFF, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
-    _R.STARTING: frozenset({_R.READY, _R.UNHEALTHY, _R.BACKOFF, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
-    _R.READY: frozenset({_R.UNHEALTHY, _R.STARTING, _R.BACKOFF, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
-    _R.UNHEALTHY: frozenset({_R.READY, _R.STARTING, _R.BACKOFF, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
-    _R.BACKOFF: frozenset({_R.STARTING, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
-    _R.CRASH_LOOP: frozenset({_R.STARTING, _R.BACKOFF, _R.STOPPING, _R.STOPPED}),
-    _R.STOPPING: frozenset({_R.STOPPED}),
-    _R.STOPPED: frozenset({_R.PENDING, _R.STARTING, _R.BACKOFF}),
-    **{state: frozenset(set(_D) - {state}) for state in _D},
-    _V.AVAILABLE: frozenset({_V.RETIRED}),
-    _V.RETIRED: frozenset({_V.AVAILABLE}),
+# By kind first: members are texts, so ReplicaState.READY and DeploymentState.READY would be one key of a flat table.
+_TABLES: dict[type[TextChoices], dict[TextChoices, frozenset[TextChoices]]] = {
+    _R: {
+        _R.PENDING: frozenset({_R.STARTING, _R.BACKOFF, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
+        _R.STARTING: frozenset({_R.READY, _R.UNHEALTHY, _R.BACKOFF, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
+        _R.READY: frozenset({_R.UNHEALTHY, _R.STARTING, _R.BACKOFF, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
+        _R.UNHEALTHY: frozenset({_R.READY, _R.STARTING, _R.BACKOFF, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
+        _R.BACKOFF: frozenset({_R.STARTING, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
+        _R.CRASH_LOOP: frozenset({_R.STARTING, _R.BACKOFF, _R.STOPPING, _R.STOPPED}),
+        _R.STOPPING: frozenset({_R.STOPPED}),
+        _R.STOPPED: frozenset({_R.PENDING, _R.STARTING, _R.BACKOFF}),
+    },
+    _D: {state: frozenset(set(_D) - {state}) for state in _D},
+    _V: {_V.AVAILABLE: frozenset({_V.RETIRED}), _V.RETIRED: frozenset({_V.AVAILABLE})},
 }
+
+
+class _Transitions:
+    """By class first: states of two machines that are written alike are equal, and would share an entry of one dict."""
+
+    def __getitem__(self, state: TextChoices) -> frozenset[TextChoices]:
+        return _TABLES[type(state)][state]
+
+
+TRANSITIONS = _Transitions()
 
 
 class IllegalTransition(Exception):
@@ -67,7 +79,7 @@ class Stateful(Protocol):
 
 def can_move(current: TextChoices, new: TextChoices) -> bool:
     """True when `new` may follow `current`. Staying is no move and always allowed."""
-    return current is new or new in TRANSITIONS[current]
+    return current is new or new in TRANSITIONS[type(current)][current]
 
 
 def move(thing: Stateful, new: TextChoices) -> bool:
