@@ -16,7 +16,7 @@ def draw() -> str:
     parts = ["# States\n\nDrawn from `controlplane/lifecycle.py` by `manage.py draw_lifecycle`; do not edit by hand."]
     with override("en"):
         for kind in KINDS:
-            moves = [f"    {old} --> {new}" for old in kind for new in kind if new in lifecycle.TRANSITIONS[old]]
+            moves = [f"    {old} --> {new}" for old in kind for new in kind if new in lifecycle.TRANSITIONS[kind][old]]
             words = " ".join((kind.__doc__ or "").split())
             parts.append(
                 "\n".join([f"## {kind.__name__}\n\n{words}\n", "```mermaid", "stateDiagram-v2", *moves, "```"])
