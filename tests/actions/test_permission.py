@@ -1,0 +1,88 @@
+"""Every action asks first: staff without rights, outsiders and strangers change nothing and leave no event."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from audit.models import Event
+from audit.record import Actor
+from controlplane.actions.change_deployment import change_deployment
+from controlplane.actions.change_password import change_password
+from controlplane.actions.connect_engine import connect_engine
+from controlplane.actions.create_api_key import create_api_key
+from controlplane.actions.create_deployment import create_deployment
+from controlplane.actions.create_model import create_model
+from controlplane.actions.create_project import create_project
+from controlplane.actions.create_token import create_token
+from controlplane.actions.create_user import create_user
+from controlplane.actions.create_version import create_version
+from controlplane.actions.delete_deployment import delete_deployment
+from controlplane.actions.delete_route import delete_route
+from controlplane.actions.issue_password import issue_password
+from controlplane.actions.retire_version import retire_version
+from controlplane.actions.revoke_api_key import revoke_api_key
+from controlplane.actions.revoke_token import revoke_token
+from controlplane.actions.scale_deployment import scale_deployment
+from controlplane.actions.set_route import change_route, create_route
+from controlplane.errors import NotAllowed
+from controlplane.models import ManagementToken, Model, User
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def a_token() -> ManagementToken:
+    return ManagementToken.objects.create(user=factories.UserFactory(), name="t", digest="d")
+
+
+ATTEMPTS: dict[str, Callable[[Actor], Any]] = {
+    "create_project": lambda actor: create_project(name="p", actor=actor),
+    "create_model": lambda actor: create_model(name="m", actor=actor),
+    "create_version": lambda actor: create_version(factories.ModelFactory(), name="v", source="/x", actor=actor),
+    "retire_version": lambda actor: retire_version(factories.VersionFactory(), actor=actor, reason="r"),
+    "create_deployment": lambda actor: create_deployment(name="d", version=factories.VersionFactory(), actor=actor),
+    "change_deployment": lambda actor: change_deployment(factories.DeploymentFactory(), drain_seconds=1, actor=actor),
+    "scale_deployment": lambda actor: scale_deployment(factories.DeploymentFactory(), replicas=2, actor=actor),
+    "delete_deployment": lambda actor: delete_deployment(factories.DeploymentFactory(), actor=actor, reason="r"),
+    "create_route": lambda actor: create_route(name="r", targets={}, actor=actor),
+    "change_route": lambda actor: change_route(factories.TargetFactory().route, targets={}, actor=actor),
+    "delete_route": lambda actor: delete_route(factories.RouteFactory(), actor=actor, reason="r"),
+    "connect_engine": lambda actor: connect_engine("http://e:1", model="m", route="r", actor=actor),
+    "create_api_key": lambda actor: create_api_key(project=factories.ProjectFactory(), name="k", actor=actor),
+    "revoke_api_key": lambda actor: revoke_api_key(factories.ApiKeyFactory(), actor=actor, reason="r"),
+    "create_user": lambda actor: create_user(username="dora", password="p", actor=actor),
+    "issue_password": lambda actor: issue_password(factories.UserFactory(), password="p", actor=actor, reason="r"),
+    "change_password": lambda actor: change_password(factories.UserFactory(), password="p", actor=actor),
+    "create_token": lambda actor: create_token(factories.UserFactory(), name="t", actor=actor),
+    "revoke_token": lambda actor: revoke_token(a_token(), actor=actor, reason="r"),
+}
+
+
+@pytest.mark.parametrize("who", ["bob", "charlie", "nobody"])
+@pytest.mark.parametrize("action", ATTEMPTS)
+def test_refused(action: str, who: str, request: pytest.FixtureRequest, events: Callable[[], list[Event]]) -> None:
+    with pytest.raises(NotAllowed):
+        ATTEMPTS[action](request.getfixturevalue(who))
+    assert events() == []
+
+
+@pytest.mark.parametrize("action", sorted(ATTEMPTS.keys() - {"change_password"}))
+def test_owner_may(action: str, alice: Actor, events: Callable[[], list[Event]]) -> None:
+    ATTEMPTS[action](alice)
+    assert {event.actor_name for event in events()} == {"alice"}
+
+
+def test_right_taken_away_works_at_once(alice: Actor, alice_user: User) -> None:
+    alice_user.is_superuser = False
+    alice_user.save()
+    with pytest.raises(NotAllowed):
+        create_model(name="m", actor=alice)
+    assert not Model.objects.exists()
+
+
+def test_inactive_owner_may_nothing(alice: Actor, alice_user: User) -> None:
+    alice_user.is_active = False
+    alice_user.save()
+    with pytest.raises(NotAllowed):
+        create_model(name="m", actor=alice)
