@@ -43,7 +43,7 @@ class VersionState(TextChoices):
 _R, _D, _V = ReplicaState, DeploymentState, VersionState
 
 # By kind first: members are texts, so ReplicaState.READY and DeploymentState.READY would be one key of a flat table.
-_TABLES: dict[type[TextChoices], dict[TextChoices, frozenset[TextChoices]]] = {
+TRANSITIONS: dict[type[TextChoices], dict[TextChoices, frozenset[TextChoices]]] = {
     _R: {
         _R.PENDING: frozenset({_R.STARTING, _R.BACKOFF, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
         _R.STARTING: frozenset({_R.READY, _R.UNHEALTHY, _R.BACKOFF, _R.CRASH_LOOP, _R.STOPPING, _R.STOPPED}),
@@ -57,16 +57,6 @@ _TABLES: dict[type[TextChoices], dict[TextChoices, frozenset[TextChoices]]] = {
     _D: {state: frozenset(set(_D) - {state}) for state in _D},
     _V: {_V.AVAILABLE: frozenset({_V.RETIRED}), _V.RETIRED: frozenset({_V.AVAILABLE})},
 }
-
-
-class _Transitions:
-    """By class first: states of two machines that are written alike are equal, and would share an entry of one dict."""
-
-    def __getitem__(self, state: TextChoices) -> frozenset[TextChoices]:
-        return _TABLES[type(state)][state]
-
-
-TRANSITIONS = _Transitions()
 
 
 class IllegalTransition(Exception):
