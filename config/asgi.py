@@ -6,4 +6,10 @@ from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-application = get_asgi_application()
+_django = get_asgi_application()
+
+from django.conf import settings  # noqa: E402 - Django is set up above
+
+from controlplane.body_cap import BodyCap  # noqa: E402
+
+application = BodyCap(_django, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)

@@ -16,6 +16,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
 from django.views import defaults
+from psycopg.errors import QueryCanceled
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -50,6 +51,8 @@ def _describe(exc: Exception) -> tuple[dict[str, Any], dict[str, str]]:
         return _from_drf(exc), _headers(exc)
     if isinstance(exc, RequestDataTooBig):
         return _problem(413, "too_large", _("The body is too large.")), {}
+    if isinstance(exc.__cause__, QueryCanceled):
+        return _problem(503, "query_timed_out", _("The query took too long: narrow it, in time first.")), {}
     if isinstance(exc, OperationalError | InterfaceError):
         return _problem(503, "database_unavailable", _("The database does not answer.")), {"Retry-After": "5"}
     detail = _("The database refused the request.") if isinstance(exc, DatabaseError) else _("Something went wrong.")

@@ -8,6 +8,8 @@ import pytest
 from django.db import OperationalError
 from django.test import Client as DjangoClient
 
+from audit.api import Events
+from audit.models import Event
 from controlplane.models import Deployment, Model
 from tests.api.conftest import Client
 from tests.factories import ModelFactory, ProjectFactory, VersionFactory
@@ -207,6 +209,14 @@ def test_database_away_is_503(alice_api: Client) -> None:
     problem(response, 503, "database_unavailable")
     assert b"10.0.0.5" not in response.content
     assert response["Retry-After"]
+
+
+def test_slow_question_to_the_register_is_ended(alice_api: Client) -> None:
+    alice_api.post("/projects", {"name": "p"})
+    slow = Event.objects.extra(where=["pg_sleep(1) IS NOT NULL"])
+    with patch("audit.api.PATIENCE_MS", 1), patch.object(Events, "queryset", slow):
+        response = alice_api.get("/audit/events")
+    problem(response, 503, "query_timed_out")
 
 
 def test_refused_host_is_a_problem_too() -> None:
