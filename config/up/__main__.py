@@ -32,7 +32,8 @@ class Up:
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.supervisor: subprocess.Popen[bytes] | None = None
-        self.programs: list[programs.Program] = []
+        self.processes = programs.of_signalbox(instance)
+        self.servers: list[programs.Program] = []
         self.control = supervision.Control(instance)
 
     def start(self) -> None:
@@ -54,18 +55,17 @@ class Up:
                 os.environ[variable] = server.url
                 servers.append(server)
         write_instance_file(self.instance)
-        own = [programs.of_server(server) for server in servers]
-        self.programs = programs.of_signalbox(self.instance)
-        self.supervisor = supervision.start(self.instance, [*own, *self.programs])
+        self.servers = [programs.of_server(server) for server in servers]
+        self.supervisor = supervision.start(self.instance, [*self.servers, *self.processes])
         self._until(self.control.answers, lambda: "supervisord does not answer. See the logs.")
-        for program in own:
+        for program in self.servers:
             self.control.start(program)
         for server in servers:
             server.wait()
         check_servers(env.text("DATABASE_URL"), env.text("REDIS_URL"))
 
     def _start_signalbox(self) -> None:
-        for program in self.programs:
+        for program in self.processes:
             self.control.start(program)
         for what, url in (("console", self.instance.console_url), ("gateway", self.instance.gateway_url)):
             readiness.wait_for_url(
@@ -114,7 +114,7 @@ class Up:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         say("==> Stopping; the data stays in " + str(self.instance.home))
-        stopping.stop_everything(self.instance, self.programs, self.supervisor, self.control)
+        stopping.stop_everything(self.instance, self.processes, self.servers, self.supervisor, self.control)
         say("    stopped")
 
 

@@ -15,7 +15,7 @@ from config.up.supervision import Control
 from workers.backends.process.shutdown import stop_all
 
 PR_SET_CHILD_SUBREAPER = 36
-ENGINE_SECONDS = 15
+ENGINE_SECONDS = 3  # the gateway is gone, so nobody waits for an answer
 SUPERVISOR_SECONDS = 75
 LEFTOVER_SECONDS = 5
 
@@ -26,14 +26,18 @@ def adopt_orphans() -> None:
 
 
 def stop_everything(
-    instance: Instance, programs: Sequence[Program], supervisor: subprocess.Popen[bytes] | None, control: Control
+    instance: Instance,
+    processes: Sequence[Program],
+    servers: Sequence[Program],
+    supervisor: subprocess.Popen[bytes] | None,
+    control: Control,
 ) -> None:
     """Processes first (the worker must not restart engines), then engines, then the servers that hold the data."""
     if supervisor is not None:
-        for program in sorted(programs, key=lambda program: -program.priority):
-            control.stop(program)
+        control.stop(processes)
     stop_all(instance.replicas, timeout=ENGINE_SECONDS)
     if supervisor is not None:
+        control.stop(servers)
         supervisor.send_signal(signal.SIGTERM)
         _wait(supervisor)
     _end_leftovers()

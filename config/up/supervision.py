@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import xmlrpc.client
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,12 +117,15 @@ class Control:
         """The names of the programs that have not (or not yet) stayed up."""
         return [info["name"] for info in self._api.getAllProcessInfo() if info["statename"] != "RUNNING"]
 
-    def stop(self, program: Program) -> None:
-        """Stop it and wait until it is gone; nothing happens when it does not run or supervisord is gone."""
-        try:
-            self._api.stopProcess(program.name, True)
-        except (OSError, xmlrpc.client.Error, http.client.HTTPException):
-            return
+    def stop(self, programs: Iterable[Program]) -> None:
+        """Stop all of them at once and return when they are gone; nothing happens when supervisord is gone."""
+        names = {program.name for program in programs}
+        for name in names:
+            with suppress(OSError, xmlrpc.client.Error, http.client.HTTPException):  # it does not run
+                self._api.stopProcess(name, False)
+        with suppress(OSError, xmlrpc.client.Error, http.client.HTTPException):
+            while any(info["name"] in names and info["pid"] for info in self._api.getAllProcessInfo()):
+                time.sleep(0.1)
 
 
 class _UnixTransport(xmlrpc.client.Transport):
