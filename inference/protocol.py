@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol, made strict: limits on the request head, on slow senders and on stalled readers.
 
-It also tells the application at once when a client leaves (``scope["on_disconnect"]``). ASGI tells it only to somebody who
-waits in ``receive``: a task per request that the hot path can do without.
+It also tells the application at once when a client leaves (``scope["on_disconnect"]``). ASGI tells it only to somebody
+who waits in ``receive``: a task per request that the hot path can do without.
 """
 
 import asyncio
@@ -49,14 +49,12 @@ class StrictProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head = True
+        self._head_bytes = max(self._head_bytes, 1)  # also when it came together with the end of another request
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._head_bytes = 0
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_timer()
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self.limits.header_bytes:
             self._refuse(HeadTooLarge())
@@ -65,6 +63,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_head = True  # what comes next is the head of another request
+        self._stop_timer()
         if self.cycle is not None:
             super().on_message_complete()
 
@@ -95,6 +94,19 @@ class StrictProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(BadRequest(msg))
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self._in_head and not self.transport.is_closing():
+            # Refused before its body was read. Closing now would reset the connection before the client has read why,
+            # so the rest is read and thrown away, for a while.
+            self._stop_timer()
+            self._timer = self.loop.call_later(self.limits.body_seconds, self.transport.close)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle

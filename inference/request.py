@@ -207,6 +207,6 @@ class Request:
         headers = [JSON]
         if error.retry_after is not None:
             headers.append((b"retry-after", b"%d" % error.retry_after))
-        if isinstance(error, BodyTooLarge | SlowBody):
-            headers.append((b"connection", b"close"))  # the rest of the body is not worth reading
+        if isinstance(error, SlowBody):
+            headers.append((b"connection", b"close"))  # whatever comes of it now is not worth waiting for
         await self.answer(error.status, body, headers)

@@ -71,11 +71,7 @@ class Connection(asyncio.Protocol):
         if self.used:
             self._begin()
         self._deadline = self._loop.time() + self._timeouts.first_byte
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._deadline, self._check_deadline)
-        elif self._timer.when() > self._deadline:
-            self._timer.cancel()
-            self._timer = self._loop.call_at(self._deadline, self._check_deadline)
+        self._be_there_by_deadline()
         cast("asyncio.Transport", self._transport).write(request)
 
     async def head(self) -> None:
@@ -163,6 +159,14 @@ class Connection(asyncio.Protocol):
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_exception(error)
 
+    def _be_there_by_deadline(self) -> None:
+        """Have the timer fire no later than the deadline; earlier does no harm."""
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._check_deadline)
+        elif self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = self._loop.call_at(self._deadline, self._check_deadline)
+
     def _check_deadline(self) -> None:
         """One coarse timer per connection: chunks only move the deadline."""
         self._timer = None
@@ -186,8 +190,10 @@ class Connection(asyncio.Protocol):
         if self._complete:
             self.close()  # bytes that nobody asked for: the next answer on this connection could not be trusted
             return
-        self.answered = True
         self._deadline = self._loop.time() + self._timeouts.chunk
+        if not self.answered:
+            self.answered = True
+            self._be_there_by_deadline()
         if not self._head_complete:
             self._head_bytes += len(data)
         try:

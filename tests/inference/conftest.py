@@ -160,16 +160,16 @@ class Gateway:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def operator(self) -> str:
-        return f"http://127.0.0.1:{self.metrics_port}"
-
-    @property
     def authorization(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self.key.token}"}
 
     async def chat(self, content: str = "hi", **fields: Any) -> httpx.Response:
         body = {"model": "smol", "messages": [{"role": "user", "content": content}], **fields}
         return await self.http.post("/v1/chat/completions", json=body, headers=self.authorization)
+
+    async def operator_get(self, path: str) -> httpx.Response:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            return await http.get(f"http://127.0.0.1:{self.metrics_port}{path}")
 
     def workers(self) -> list[int]:
         children = psutil.Process(self.process.pid).children()

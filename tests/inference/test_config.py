@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from inference.config import Config
-from inference.environment import BadEnvironment
+from inference.contract.environment import BadEnvironment
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,7 @@
 """Weights are exact and load is even."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +37,7 @@ def test_canary_of_ten_percent_never_gets_more(start: int) -> None:
 
 def test_canary_is_spread_evenly() -> None:
     turns = [turn for turn in range(1000) if target_of_turn((9, 1), turn) == 1]
-    assert {b - a for a, b in zip(turns, turns[1:], strict=False)} == {10}
+    assert {b - a for a, b in pairwise(turns)} == {10}
 
 
 def test_least_in_flight_wins() -> None:

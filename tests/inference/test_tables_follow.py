@@ -6,11 +6,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from redis import Redis
 
 from config import embedded
 from inference.contract import tables
+from inference.tables import Tables, connect
 from tests.inference.conftest import PROJECT, Gateway, Key, Publisher, Start, eventually, new_key, route
 from tests.inference.engine import Engine
 
@@ -104,7 +106,7 @@ async def test_waits_for_its_first_tables(start: Start, engine: Engine, publishe
 async def _reasons(gateway: Gateway) -> list[str]:
     try:
         return list((await gateway.http.get("/readyz")).json()["reasons"])
-    except Exception:  # noqa: BLE001 - not listening yet
+    except httpx.TransportError:  # not listening yet
         return []
 
 
@@ -136,8 +138,6 @@ async def test_starts_with_a_hundred_thousand_keys_in_five_seconds(
             made = tables.KeyEntry(f"{number:08d}", entry.digest, PROJECT, "many")
             pipeline.hset(tables.KEYS, made.id, tables.encode(made))
         pipeline.execute()
-    from inference.tables import Tables, connect
-
     publisher.client.set(tables.ROUTES, tables.encode(tables.RouteTable((route("smol", engine.url),))))
     publisher.client.set(tables.GENERATION, "many")
     redis = connect(redis_url)
