@@ -85,7 +85,7 @@ class Replicas:
         self.rows[new.name] = write(
             self.deployment, self.rows.get(new.name), new, log_tail=status.log_tail if status else ""
         )
-        if before.state is not new.state:
+        if before.state is not new.state or new.name not in self.since:
             self.since[new.name] = timezone.now()
         self.changed |= before != new
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], seconds: float = 15) -> T:
+def until(look: Callable[[], T | None], seconds: float = 15) -> T:
     """The first true answer of `look`; fails the test after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
