@@ -54,7 +54,7 @@ class Lease:
     it settles itself: refunded when an exception passes, with its full reservation otherwise.
     """
 
-    __slots__ = ("_limiter", "begun", "generation", "headers", "id", "plan", "renewed", "settled", "tick", "tokens")
+    __slots__ = ("_limiter", "at", "begun", "generation", "headers", "id", "plan", "renewed", "settled", "tokens")
 
     def __init__(self, limiter: "Limiter", plan: Plan, lease: str, tokens: int) -> None:
         self._limiter = limiter
@@ -62,7 +62,8 @@ class Lease:
         self.id = lease
         self.tokens = tokens
         self.headers: list[Header] = []
-        self.tick = 0
+        self.at = 0
+        """when it was admitted, in ms of Redis's clock"""
         self.generation: str | None = None
         """of Redis's counters that took it; None when this process decided alone"""
         self.begun = self.renewed = 0.0

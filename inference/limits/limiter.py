@@ -151,7 +151,7 @@ class Limiter:
         """Enter what was taken before anyone else runs, even if nobody waits for it any more."""
         asked = reply if isinstance(reply, list) and reply[0] != -1 else None
         if asked is not None and asked[0] == 1:
-            self._enter(lease, asked[1] // BUCKET_MS, generation)
+            self._enter(lease, asked[1], generation)
             if future.done():  # the client left while Redis was asked
                 lease.refund()
         elif asked is None and generation == self._session.generation:
@@ -208,7 +208,7 @@ class Limiter:
         if binding is not None:
             absent = self._gateways - 1
             raise self._exceeded(binding, room_in, self._headers(prepared, used, now, absent, (binding, room_in)))
-        self._enter(lease, now // BUCKET_MS, None)
+        self._enter(lease, now, None)
         lease.headers = self._headers(prepared, used, now, self._gateways - 1)
         return lease
 
@@ -240,8 +240,9 @@ class Limiter:
 
     # -- memory
 
-    def _enter(self, lease: Lease, tick: int, generation: str | None) -> None:
-        lease.tick, lease.generation = tick, generation
+    def _enter(self, lease: Lease, at: int, generation: str | None) -> None:
+        lease.at, lease.generation = at, generation
+        tick = at // BUCKET_MS
         for name, requests, metered in lease.plan.rates:
             self._ledger.window(name).add(tick, requests, lease.tokens if metered else 0, unsaid=generation is None)
         if lease.plan.slots:
@@ -256,7 +257,7 @@ class Limiter:
             for name in lease.plan.metered:
                 window = self._ledger.window(name)
                 if change < 0:
-                    window.correct(lease.tick, change, unsaid=unsaid)
+                    window.correct(lease.at // BUCKET_MS, change, unsaid=unsaid)
                 else:
                     window.add(now, 0, change, unsaid=unsaid)
 
@@ -278,7 +279,7 @@ class Limiter:
             elif isinstance(reply, RedisError) and generation == self._session.generation:
                 self._disconnect()
 
-        self._pipeline.send(lease.plan.settle(generation, lease.id, lease.tick, change), answered)
+        self._pipeline.send(lease.plan.settle(generation, lease.id, lease.at // BUCKET_MS, change), answered)
 
     async def _connected(self) -> None:
         await self._session.join()

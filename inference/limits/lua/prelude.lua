@@ -10,16 +10,16 @@ local WINDOW_MS = RING * BUCKET_MS
 local KEPT_MS = 3600000 -- of a generation's members, once nobody is left to keep them
 local tick = math.floor(now / BUCKET_MS)
 
--- The sums and current bucket of a subject, {requests, tokens, requests now, tokens now}. Buckets that have left the
+-- The sums and current bucket of a subject, {requests, tokens, requests now, tokens now, head}. Buckets that have left the
 -- window since the last visit are taken out of the sums, so a visit costs what expired, not the length of the window.
 local function roll(key)
   local at = tick % RING
   local seen = redis.call('HMGET', key, 'head', 'requests', 'tokens', 'r' .. at, 't' .. at)
   local head = tonumber(seen[1])
-  if not head then return {0, 0, 0, 0} end
+  if not head then return {0, 0, 0, 0, tick} end
   local requests, tokens = tonumber(seen[2]), tonumber(seen[3])
   if head >= tick then -- a clock that stepped back only keeps buckets longer
-    return {requests, tokens, tonumber(seen[4] or 0), tonumber(seen[5] or 0)}
+    return {requests, tokens, tonumber(seen[4] or 0), tonumber(seen[5] or 0), head}
   end
   local old = {}
   for bucket = math.max(head + 1, tick - RING + 1), tick do
@@ -33,16 +33,16 @@ local function roll(key)
   end
   redis.call('HDEL', key, unpack(old))
   redis.call('HSET', key, 'head', tick, 'requests', requests, 'tokens', tokens)
-  return {requests, tokens, 0, 0}
+  return {requests, tokens, 0, 0, tick}
 end
 
 -- Adds to the bucket of this second. The key outlives its last bucket by a second and then goes by itself.
 local function add(key, window, requests, tokens)
   local at = tick % RING
   local fresh = window[3] == 0 and window[4] == 0
-  for i, more in ipairs({requests, tokens, requests, tokens}) do window[i] = window[i] + more end
-  local head = tonumber(redis.call('HGET', key, 'head') or tick)
-  redis.call('HSET', key, 'head', math.max(head, tick), 'requests', window[1], 'tokens', window[2],
+  window[1], window[3] = window[1] + requests, window[3] + requests
+  window[2], window[4] = window[2] + tokens, window[4] + tokens
+  redis.call('HSET', key, 'head', window[5], 'requests', window[1], 'tokens', window[2],
     'r' .. at, window[3], 't' .. at, window[4])
   if fresh then redis.call('PEXPIRE', key, WINDOW_MS + BUCKET_MS) end
 end

@@ -1,0 +1,144 @@
+"""The real scripts on a real Valkey against the model, over random histories with a clock that the test sets."""
+
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import hiredis
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from inference.contract import limits as contract
+from inference.contract.limits import LimitEntry
+from inference.limits import scripts
+from inference.limits.plan import Plan
+from inference.redis_pipeline import encode
+
+from . import builds
+from .conftest import Valkey, worst_window
+from .model import LEASE_MS, Model, Reservation
+
+KEY = LimitEntry("acme", key="k1", requests_per_minute=4, tokens_per_minute=100, concurrency=3)
+PAIR = LimitEntry("acme", key="k1", route="chat", requests_per_minute=3)
+PROJECT = LimitEntry("acme", tokens_per_minute=150, concurrency=4)
+ROUTE = LimitEntry("-", route="chat", shared=True, requests_per_minute=6, tokens_per_minute=120)
+OTHER = LimitEntry("beta", key="k2", concurrency=1)
+COMBINATIONS = [(KEY,), (KEY, PAIR, PROJECT, ROUTE), (PROJECT, ROUTE), (OTHER,), (OTHER, ROUTE)]
+GENERATION = "g1"
+
+
+class Wire:
+    """The gateway's own bytes, sent and answered one at a time."""
+
+    def __init__(self, url: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(urlsplit(url).path)
+
+    def __call__(self, payload: bytes) -> Any:
+        reader = hiredis.Reader()
+        self._socket.sendall(payload)
+        while (reply := reader.gets()) is False:
+            reader.feed(self._socket.recv(65536))
+        assert not isinstance(reply, hiredis.ReplyError), reply
+        return reply
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Histories(RuleBasedStateMachine):
+    url = ""
+
+    @initialize(at=st.integers(1_700_000_000_000, 1_700_000_001_500))
+    def begin(self, at: int) -> None:
+        self.wire, self.model, self.now, self.count = Wire(self.url), Model(), at, 0
+        self.plans = {entries: Plan(entries, 1, LEASE_MS) for entries in COMBINATIONS}
+        self.known: list[tuple[str, Reservation, int, int]] = []
+        self.wire(encode("FLUSHALL"))
+        self.wire(encode("HSET", contract.STATE, "generation", GENERATION, "open", 0, "slots", 0))
+        self.wire(encode("ZADD", contract.members_key(GENERATION), 10**15, "me"))
+        self.set_clock(0)
+
+    def teardown(self) -> None:
+        if hasattr(self, "wire"):
+            self.wire.close()
+
+    def set_clock(self, by: int) -> None:
+        self.now += by
+        self.wire(encode("SET", builds.CLOCK_KEY, self.now))
+
+    @rule(by=st.one_of(st.integers(0, 1500), st.sampled_from([29_999, 30_000, 58_999, 60_000, 61_000, 200_000])))
+    def wait(self, by: int) -> None:
+        self.set_clock(by)
+
+    @rule(entries=st.sampled_from(COMBINATIONS), tokens=st.integers(0, 130), times=st.integers(1, 3))
+    def admit(self, entries: tuple[LimitEntry, ...], tokens: int, times: int) -> None:
+        for _ in range(times):
+            self.admit_once(entries, tokens)
+
+    def admit_once(self, entries: tuple[LimitEntry, ...], tokens: int) -> None:
+        self.count += 1
+        lease = f"l{self.count}"
+        reply = self.wire(self.plans[entries].admit(GENERATION, lease, tokens))
+        if self.model.fits(entries, tokens, self.now):
+            reservation = Reservation(self.now, entries, tokens)
+            self.model.all.append(reservation)
+            self.known.append((lease, reservation, self.now // 1000, tokens))
+            assert reply[:3] == [1, self.now, 0]
+            self.check_used(entries, reply[3:])
+        else:
+            assert reply[0] == 0
+            self.check_used(entries, reply[5:])
+            self.check_wait(entries, tokens, reply)
+
+    def check_used(self, entries: tuple[LimitEntry, ...], told: list[int]) -> None:
+        """Exact, but that lapsed slots may still be in the sum while there is room for more."""
+        for bound, said, true in zip(self.plans[entries].bounds, told, self.model.used(entries, self.now), strict=True):
+            assert said >= true if bound.dimension == "concurrency" else said == true, bound
+
+    def check_wait(self, entries: tuple[LimitEntry, ...], tokens: int, reply: list[int]) -> None:
+        """The binding rate has no room a moment before the time told, and has room then."""
+        bound = self.plans[entries].bounds[reply[3] - 1]
+        if bound.dimension == "concurrency":
+            return
+        alone = next(e for e in entries if e.name == bound.name)
+        alone = LimitEntry(alone.project, alone.key, alone.route, alone.shared, **{bound.dimension.value: bound.limit})
+        cost = tokens if bound.dimension == "tokens_per_minute" else 0
+        assert (reply[4] == -1) == (cost > bound.limit)
+        if reply[4] >= 0:
+            assert self.model.fits((alone,), cost, self.now + reply[4])
+            assert not self.model.fits((alone,), cost, self.now + reply[4] - 1)
+
+    @rule(data=st.data(), used=st.integers(0, 160), again=st.booleans())
+    def settle(self, data: st.DataObject, used: int, again: bool) -> None:
+        if self.known:
+            lease, reservation, tick, reserved = data.draw(st.sampled_from(self.known))
+            plan = self.plans[reservation.entries]
+            for _ in range(1 + again):
+                self.wire(plan.settle(GENERATION, lease, tick, used - reserved))
+            if plan.metered or plan.slots:
+                self.model.settle(reservation, used, self.now)
+
+    @invariant()
+    def no_sliding_minute_holds_more(self) -> None:
+        if hasattr(self, "model"):
+            for entry in (KEY, PAIR, ROUTE):
+                moments = [r.at for r in self.model.all if entry in r.entries]
+                assert worst_window(moments, 60_000) <= (entry.requests_per_minute or 0)
+
+
+def test_scripts_follow_the_model(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    builds.with_set_clock(monkeypatch.setattr)
+    Histories.url = valkey.url
+    wire = Wire(valkey.url)
+    for script in scripts.LOADED:
+        wire(encode("SCRIPT", "LOAD", script.text))
+    wire.close()
+    run_state_machine_as_test(
+        Histories,
+        settings=settings(
+            max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
