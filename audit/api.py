@@ -29,6 +29,8 @@ class Digest(serializers.Field[Any, Any, Any, Any]):
 class EventShown(serializers.ModelSerializer[Event]):
     """One entry: who, what, when, where, why and how, and with what result."""
 
+    changes = serializers.DictField(read_only=True, allow_null=True)
+    detail = serializers.DictField(read_only=True, allow_null=True)
     input_digest = Digest(read_only=True, allow_null=True)
     output_digest = Digest(read_only=True, allow_null=True)
 

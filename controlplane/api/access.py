@@ -16,7 +16,7 @@ from controlplane.actions.create_project import create_project
 from controlplane.actions.create_user import create_user
 from controlplane.actions.revoke_api_key import revoke_api_key
 from controlplane.api.fields import Body, Flag, Moment, Reference, Text
-from controlplane.api.nouns import CREATED_AT, NounViewSet, Shown, name_of
+from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, name_of
 from controlplane.api.preconditions import reason_of
 from controlplane.models import ApiKey, Project, User
 
@@ -29,7 +29,7 @@ class ProjectShown(Shown):
 
 
 class ProjectCreate(Body):
-    name = Text(max_length=52, help_text="Lower-case letters, digits and hyphens.")
+    name = Text(max_length=52, pattern=LABEL, help_text="Lower-case letters, digits and hyphens.")
     title = Text(max_length=200, allow_blank=True, default="")
 
 
@@ -71,7 +71,7 @@ class UserCreated(UserShown):
 
 
 class UserCreate(Body):
-    username = Text(max_length=150)
+    username = Text(max_length=150, pattern=r"^[\w.@+-]+$")
     email = Text(max_length=254, allow_blank=True, default="")
     superuser = Flag(default=False)
 

@@ -12,12 +12,14 @@ from controlplane.actions.create_model import create_model
 from controlplane.actions.create_version import create_version
 from controlplane.actions.retire_version import retire_version
 from controlplane.api.fields import Body, Choice, Reference, Text, Whole
-from controlplane.api.nouns import BY_NAME, NounViewSet, Shown, name_of
+from controlplane.api.nouns import BY_NAME, LABEL, NounViewSet, Shown, name_of
 from controlplane.api.preconditions import reason_of
+from controlplane.api.text import ONE_LINE
 from controlplane.lifecycle import VersionState
 from controlplane.models import Model, ModelVersion, Project
 
 LONGEST_CONTEXT = 100_000_000
+SOURCE = ONE_LINE.replace("^", r"^(/|hf:|modelscope:|external:)", 1)
 
 
 class ModelShown(Shown):
@@ -27,7 +29,7 @@ class ModelShown(Shown):
 
 
 class ModelCreate(Body):
-    name = Text(max_length=52, help_text="Lower-case letters, digits and hyphens.")
+    name = Text(max_length=52, pattern=LABEL, help_text="Lower-case letters, digits and hyphens.")
     project = Reference(
         Project.objects.all(), allow_null=True, default=None, help_text="Null: every project may use it."
     )
@@ -67,8 +69,8 @@ class VersionShown(Shown):
 
 class VersionCreate(Body):
     model = Reference(Model.objects.all())
-    name = Text(max_length=52, help_text="Lower-case letters, digits and hyphens.")
-    source = Text(max_length=500, help_text="An absolute directory, hf:…, modelscope:… or external:….")
+    name = Text(max_length=52, pattern=LABEL, help_text="Lower-case letters, digits and hyphens.")
+    source = Text(max_length=500, pattern=SOURCE, help_text="An absolute directory, hf:…, modelscope:… or external:….")
     max_model_len = Whole(min_value=1, max_value=LONGEST_CONTEXT, allow_null=True, default=None)
 
 

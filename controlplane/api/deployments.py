@@ -17,7 +17,7 @@ from controlplane.actions.create_deployment import create_deployment
 from controlplane.actions.delete_deployment import delete_deployment
 from controlplane.actions.scale_deployment import scale_deployment
 from controlplane.api.fields import Body, Choice, Object, Reference, Text, Whole
-from controlplane.api.nouns import CREATED_AT, NounViewSet, Shown, name_of
+from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, name_of
 from controlplane.api.preconditions import reason_of
 from controlplane.lifecycle import DeploymentState, ReplicaState
 from controlplane.models import Deployment, ModelVersion, Project, Replica
@@ -65,7 +65,7 @@ class DeploymentChange(Body):
 
 
 class DeploymentCreate(DeploymentChange):
-    name = Text(max_length=52, help_text="Lower-case letters, digits and hyphens.")
+    name = Text(max_length=52, pattern=LABEL, help_text="Lower-case letters, digits and hyphens.")
     version = Reference(
         ModelVersion.objects.select_related("model"), names=("model__name", "name"), help_text="model:version"
     )

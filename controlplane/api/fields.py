@@ -8,28 +8,32 @@ from uuid import UUID
 from django.db.models import Model, QuerySet
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.extensions import OpenApiSerializerExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from controlplane.api.text import unusable_character
+from controlplane.api.text import ONE_LINE, PARAGRAPHS, unusable_character
 
 LONGEST_REASON = 500
 _M = TypeVar("_M", bound=Model)
 
 
 class Text(serializers.CharField):
-    """A text without control characters; `paragraphs` allows line breaks."""
+    """A text without control characters; `paragraphs` allows line breaks.
+
+    `pattern` is for the description only: the model or the action checks it, and says it better.
+    """
 
     default_error_messages = {
         "invalid": _("Expected a text."),
         "unusable": _("The character {character} is not allowed."),
     }
 
-    def __init__(self, *, paragraphs: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, paragraphs: bool = False, pattern: str = "", **kwargs: Any) -> None:
         self.paragraphs = paragraphs
+        self.pattern = pattern or (PARAGRAPHS if paragraphs else ONE_LINE)
         super().__init__(trim_whitespace=False, **kwargs)
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
@@ -164,6 +168,17 @@ class Part(Body):
     """An object within a body."""
 
     reason = None
+
+
+class _Pattern(OpenApiSerializerFieldExtension):
+    """The characters of a `Text`."""
+
+    target_class = Text
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)  # noqa: SLF001
+        return schema | {"pattern": self.target.pattern}
 
 
 class _Closed(OpenApiSerializerExtension):

@@ -18,6 +18,8 @@ from controlplane import actors
 from controlplane.api.fields import Body
 from controlplane.api.preconditions import check_if_match, etag_of
 
+LABEL = r"^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$"  # as `controlplane.models.base.dns_label`
+PUBLIC_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$"  # as `controlplane.models.base.public_name`
 CREATED_AT = {"created_at": "id"}  # ids are time-ordered, and the primary key is an index already
 BY_NAME = {"name": "name", **CREATED_AT}
 

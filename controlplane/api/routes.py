@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from controlplane.actions.delete_route import delete_route
 from controlplane.actions.set_route import change_route, create_route
 from controlplane.api.fields import Body, Part, Reference, Text, Whole
-from controlplane.api.nouns import NounViewSet, Shown, name_of
+from controlplane.api.nouns import PUBLIC_NAME, NounViewSet, Shown, name_of
 from controlplane.api.preconditions import reason_of
 from controlplane.models import Deployment, Project, Route
 
@@ -51,7 +51,7 @@ class RouteChange(Body):
 
 
 class RouteCreate(RouteChange):
-    name = Text(max_length=128, help_text="The model name that clients write.")
+    name = Text(max_length=128, pattern=PUBLIC_NAME, help_text="The model name that clients write.")
     project = Reference(
         Project.objects.all(), allow_null=True, default=None, help_text="Null: every project may call it."
     )

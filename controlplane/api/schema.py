@@ -17,6 +17,7 @@ from controlplane.actions.create_token import PREFIX
 from controlplane.api import problems
 from controlplane.api.authentication import ConsoleSessionAuthentication, ManagementTokenAuthentication
 from controlplane.api.fields import LONGEST_REASON
+from controlplane.api.text import ONE_LINE
 
 _METHODS = ("get", "post", "patch", "delete")
 _ERRORS = {
@@ -55,7 +56,8 @@ _PROBLEM = {
     },
 }
 _IF_MATCH = {
-    "name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"},
+    "name": "If-Match", "in": "header", "required": False,
+    "schema": {"type": "string", "pattern": r'^(\*|"[!#-~]*"(, *"[!#-~]*")*)$'},
     "description": "The ETag that the change is based on, in its quotes. 412 when the object has changed since.",
 }  # fmt: skip
 _ETAG = {"description": "For `If-Match`.", "schema": {"type": "string"}}
@@ -98,7 +100,7 @@ class FilterParameters(DjangoFilterExtension):
         if getattr(auto_schema.view, "filterset_class", None):
             filters = super().get_schema_operation_parameters(auto_schema, *args, **kwargs)
         if getattr(auto_schema.view, "search_fields", ()):
-            text = {"type": "string", "maxLength": 200}
+            text = {"type": "string", "maxLength": 200, "pattern": ONE_LINE}
             filters.append({"name": "search", "in": "query", "required": False, "schema": text,
                             "description": f"In {', '.join(auto_schema.view.search_fields)}."})  # fmt: skip
         return filters
@@ -156,7 +158,8 @@ def _add_headers(operation: dict[str, Any], *, tagged: bool, audit: bool) -> Non
 
 
 def _reason(*, required: bool) -> dict[str, Any]:
-    text = {"type": "string", "maxLength": LONGEST_REASON} | ({"minLength": 1} if required else {})
+    pattern = "^[!-~]([ -~]*[!-~])?$"  # what all clients can send; UTF-8 is understood as well
+    text = {"type": "string", "maxLength": LONGEST_REASON, "pattern": pattern}
     return {"name": "X-Reason", "in": "header", "required": required, "schema": text,
             "description": "Why, in UTF-8; kept in the register. The body's `reason` comes before it."}  # fmt: skip
 

@@ -1,5 +1,9 @@
 """Which characters a text may hold."""
 
+# The same as below for the API's description, as ECMAScript writes it.
+ONE_LINE = r"^[^\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]*$"
+PARAGRAPHS = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]*$"
+
 _ALLOWED_IN_PARAGRAPHS = frozenset("\t\n\r")
 
 
