@@ -3,15 +3,10 @@
 import logging
 import os
 import shutil
-import socket
-import sys
 import tempfile
-import time
 
 from inference.config import Config
-
-BIND_PATIENCE = 5.0
-"""a predecessor that was killed leaves workers behind, which let go of the port within a second"""
+from inference.listen import bind
 
 
 def main() -> None:
@@ -24,28 +19,13 @@ def main() -> None:
     try:
         from inference import supervisor  # noqa: PLC0415
 
-        with bind(config.bind, config.port) as listener:
-            supervisor.run(config, listener, directory)
+        with (
+            bind(config.bind, config.port, "The gateway") as listener,
+            bind(config.bind, config.metrics_port, "The gateway's metrics") as operator,
+        ):
+            supervisor.run(config, listener, operator, directory)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def bind(address: str, port: int) -> socket.socket:
-    """A socket on that address. Ends the process with one clear line when somebody else has it."""
-    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    deadline = time.monotonic() + BIND_PATIENCE
-    while True:
-        try:
-            listener.bind((address, port))
-        except OSError as exc:
-            if time.monotonic() > deadline or not isinstance(exc, OSError):
-                sys.exit(
-                    f"The gateway cannot listen on {address} port {port}: {exc.strerror}. Free the port or set another."
-                )
-            time.sleep(0.2)
-        else:
-            return listener
 
 
 if __name__ == "__main__":

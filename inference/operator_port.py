@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -16,19 +17,21 @@ EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    allow_reuse_address = True
     operator: "OperatorPort"
 
 
 class OperatorPort:
     """A context: inside it the port answers."""
 
-    def __init__(self, config: Config, metrics_directory: str) -> None:
+    def __init__(self, config: Config, listener: socket.socket, metrics_directory: str) -> None:
         self.draining = False
         """workers finish what they have and take nothing new"""
         self._config = config
         self._directory = metrics_directory
-        self._server = _Server((config.bind, config.metrics_port), _Handler)
+        self._server = _Server((config.bind, config.metrics_port), _Handler, bind_and_activate=False)
+        self._server.socket.close()
+        self._server.socket = listener
+        self._server.server_activate()
         self._server.operator = self
 
     def __enter__(self) -> "OperatorPort":

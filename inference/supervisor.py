@@ -14,7 +14,7 @@ from inference.operator_port import OperatorPort
 logger = logging.getLogger(__name__)
 
 
-def run(config: Config, listener: socket.socket, metrics_directory: str) -> None:
+def run(config: Config, listener: socket.socket, operators: socket.socket, metrics_directory: str) -> None:
     """Serve until told to stop, then until the workers have drained."""
     server = uvicorn.Config(
         "inference.worker:create",
@@ -35,7 +35,7 @@ def run(config: Config, listener: socket.socket, metrics_directory: str) -> None
         timeout_graceful_shutdown=config.drain_seconds,
         timeout_worker_healthcheck=10,
     )
-    with OperatorPort(config, metrics_directory) as operator:
+    with OperatorPort(config, operators, metrics_directory) as operator:
         logger.info("gateway on %s port %d, %d workers", config.bind, config.port, config.workers)
         Supervisor(server, listener, operator).run()
     logger.info("gateway stopped")

@@ -82,6 +82,8 @@ class Connection(asyncio.Protocol):
     async def fill(self, enough: int) -> None:
         """Wait until so many bytes of the body have come, or all of it. Raises `UpstreamError` like `head`."""
         self._high_water = max(HIGH_WATER, enough)
+        if self._buffered < enough:
+            self._read_on()
         while self._buffered < enough and not self._complete:
             await self._wait()
 
@@ -98,11 +100,14 @@ class Connection(asyncio.Protocol):
         self._pieces.clear()
         self._buffered = 0
         self._high_water = HIGH_WATER
+        self._read_on()
+        return piece
+
+    def _read_on(self) -> None:
         if self._paused:
             self._paused = False
             self._deadline = self._loop.time() + self._timeouts.chunk
             cast("asyncio.Transport", self._transport).resume_reading()
-        return piece
 
     @property
     def ended(self) -> bool:

@@ -128,20 +128,28 @@ def database_url(gateway_database: str) -> Iterator[str]:
         connection.execute("TRUNCATE audit_event")
 
 
+@pytest.fixture
+def key() -> Key:
+    """The key of this test; what others leave in the register belongs to theirs."""
+    return new_key()
+
+
 @dataclass
 class RegisterReader:
     url: str
+    key: Key
 
     def rows(self, **where: Any) -> list[dict[str, Any]]:
-        """Committed rows in the order of writing."""
+        """This test's committed rows in the order of writing."""
         with psycopg.connect(self.url, row_factory=dict_row) as connection:
             found = connection.execute("SELECT * FROM audit_event ORDER BY at, writer_seq").fetchall()
-        return [row for row in found if all(row[name] == value for name, value in where.items())]
+        ours = [row for row in found if row["actor_id"] in {self.key.entry.id, ""}]
+        return [row for row in ours if all(row[name] == value for name, value in where.items())]
 
 
 @pytest.fixture
-def register(database_url: str) -> RegisterReader:
-    return RegisterReader(database_url)
+def register(database_url: str, key: Key) -> RegisterReader:
+    return RegisterReader(database_url, key)
 
 
 @dataclass
@@ -172,8 +180,10 @@ class Gateway:
             return await http.get(f"http://127.0.0.1:{self.metrics_port}{path}")
 
     def workers(self) -> list[int]:
+        """Process ids of the live workers."""
         children = psutil.Process(self.process.pid).children()
-        return [child.pid for child in children if any("spawn_main" in part for part in child.cmdline())]
+        alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        return [child.pid for child in alive if any("spawn_main" in part for part in child.cmdline())]
 
 
 async def eventually(check: Callable[[], Any], seconds: float = 10) -> None:
@@ -197,18 +207,46 @@ def spawn(log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
 
 
 Start = Callable[..., Any]
+Fleet = dict[frozenset[tuple[str, str]], Gateway]
+
+
+@pytest.fixture(scope="session")
+def fleet() -> Iterator[Fleet]:
+    """Running gateways by their environment: most tests only need one, and starting takes a second or two."""
+    running: Fleet = {}
+    yield running
+    for gateway in running.values():
+        stop(gateway)
+
+
+def stop(gateway: Gateway) -> None:
+    """SIGTERM, and once more if it drains for long: that ends it at once."""
+    gateway.process.send_signal(signal.SIGTERM)
+    try:
+        gateway.process.wait(5)
+    except subprocess.TimeoutExpired:
+        gateway.process.send_signal(signal.SIGTERM)
+        gateway.process.wait(10)
 
 
 @pytest.fixture
-async def start(publisher: Publisher, redis_url: str, database_url: str, tmp_path: Path) -> AsyncIterator[Start]:
-    """Start a gateway that knows the given routes: ``await start(route("smol", engine.url))``."""
-    started: list[Gateway] = []
+async def start(
+    publisher: Publisher,
+    redis_url: str,
+    database_url: str,
+    key: Key,
+    fleet: Fleet,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Start]:
+    """A gateway that knows the given routes: ``await start(route("smol", engine.url))``.
 
-    async def _start(*routes: tables.RouteEntry, ready: bool = True, **environment: str) -> Gateway:
-        key = new_key()
-        publisher.all(*routes, keys=(key,))
+    `fresh` asks for one that no other test has seen and that may be harmed.
+    """
+    fresh_ones: list[Gateway] = []
+    clients: list[httpx.AsyncClient] = []
+
+    def launch(environment: dict[str, str]) -> Gateway:
         port, metrics_port = free_port(), free_port()
-        log = tmp_path / f"gateway-{port}.log"
         own = {
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
@@ -216,28 +254,40 @@ async def start(publisher: Publisher, redis_url: str, database_url: str, tmp_pat
             "SIGNALBOX_GATEWAY_METRICS_PORT": str(metrics_port),
             "SIGNALBOX_GATEWAY_WORKERS": "1",
         }
-        gateway = Gateway(spawn(log, {**own, **environment}), port, metrics_port, log, key)
+        log = tmp_path_factory.mktemp("gateway") / "log"
+        return Gateway(spawn(log, {**own, **environment}), port, metrics_port, log, key)
+
+    async def _start(
+        *routes: tables.RouteEntry, fresh: bool = False, ready: bool = True, **environment: str
+    ) -> Gateway:
+        publisher.all(*routes, keys=(key,))
+        name = frozenset(environment.items())
+        if fresh or not ready:
+            gateway = launch(environment)
+            fresh_ones.append(gateway)
+        else:
+            if name not in fleet or fleet[name].process.poll() is not None:
+                fleet[name] = launch(environment)
+            gateway = fleet[name]
+            gateway.key = key
         gateway.http = httpx.AsyncClient(base_url=gateway.url, timeout=20, trust_env=False)
-        started.append(gateway)
+        clients.append(gateway.http)
         if ready:
             await eventually(lambda: _ready(gateway), 30)
         return gateway
 
     yield _start
-    for gateway in started:
-        await gateway.http.aclose()
-        gateway.process.send_signal(signal.SIGTERM)
-        try:
-            await asyncio.to_thread(gateway.process.wait, 10)
-        except subprocess.TimeoutExpired:
-            gateway.process.send_signal(signal.SIGTERM)
-            await asyncio.to_thread(gateway.process.wait, 10)
+    for client in clients:
+        await client.aclose()
+    for gateway in fresh_ones:
+        await asyncio.to_thread(stop, gateway)
 
 
 async def _ready(gateway: Gateway) -> bool:
     assert gateway.process.poll() is None, gateway.log.read_text()
     try:
-        return (await gateway.http.get("/readyz")).status_code == 200
+        known = await gateway.http.get("/v1/models", headers=gateway.authorization)
+        return known.status_code == 200 and (await gateway.http.get("/readyz")).status_code == 200
     except httpx.TransportError:
         return False
 

@@ -58,6 +58,7 @@ class Engine:
         self._tasks.add(task)
         self.connections += 1
         self.open += 1
+        serving = asyncio.ensure_future(asyncio.sleep(0))
         try:
             while (asked := await read_request(reader)) is not None:
                 self.asked.append(asked)
@@ -71,8 +72,8 @@ class Engine:
                     closed.cancel()
                     await asyncio.gather(closed, return_exceptions=True)
                 await serving
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            serving.cancel()  # asyncio's streams complain of a cancelled server task, so this one ends in peace
         finally:
             self.open -= 1
             self.gone.set()

@@ -24,7 +24,7 @@ async def slow(engine: Engine, asked: Asked, writer: asyncio.StreamWriter) -> No
 
 
 async def test_killed_worker_is_replaced(start: Start, engine: Engine) -> None:
-    gateway = await start(route("smol", engine.url), SIGNALBOX_GATEWAY_WORKERS="2")
+    gateway = await start(route("smol", engine.url), fresh=True, SIGNALBOX_GATEWAY_WORKERS="2")
     await eventually(lambda: len(gateway.workers()) == 2)
     killed = gateway.workers()[0]
     os.kill(killed, signal.SIGKILL)
@@ -42,7 +42,7 @@ async def _all_serve(gateway: Gateway) -> bool:
 
 async def test_stream_is_finished_after_sigterm(start: Start, register: RegisterReader) -> None:
     async with Engine(slow) as engine:
-        gateway = await start(route("smol", engine.url))
+        gateway = await start(route("smol", engine.url), fresh=True)
         chat = asyncio.create_task(gateway.chat(stream=True))
         await eventually(lambda: engine.asked)
         gateway.process.send_signal(signal.SIGTERM)
@@ -69,7 +69,7 @@ async def test_drain_time_ends(start: Start, register: RegisterReader) -> None:
             await asyncio.sleep(0.05)
 
     async with Engine(endless) as engine:
-        gateway = await start(route("smol", engine.url), SIGNALBOX_GATEWAY_DRAIN_SECONDS="1")
+        gateway = await start(route("smol", engine.url), fresh=True, SIGNALBOX_GATEWAY_DRAIN_SECONDS="1")
         chat = asyncio.create_task(gateway.chat(stream=True))
         await eventually(lambda: engine.asked)
         began = time.monotonic()
@@ -81,7 +81,7 @@ async def test_drain_time_ends(start: Start, register: RegisterReader) -> None:
 
 
 async def test_workers_do_not_outlive_a_killed_parent(start: Start, engine: Engine) -> None:
-    gateway = await start(route("smol", engine.url))
+    gateway = await start(route("smol", engine.url), fresh=True)
     workers = gateway.workers()
     gateway.process.kill()
     gateway.process.wait()
@@ -127,7 +127,7 @@ async def test_missing_setting_is_one_clear_line(start: Start, engine: Engine, t
 
 async def test_sighup_replaces_workers_one_by_one(start: Start) -> None:
     async with Engine(answer) as engine:
-        gateway = await start(route("smol", engine.url))
+        gateway = await start(route("smol", engine.url), fresh=True)
         before = gateway.workers()
         gateway.process.send_signal(signal.SIGHUP)
         await eventually(lambda: gateway.workers() and not set(gateway.workers()) & set(before), 20)

@@ -18,7 +18,7 @@ async def total(gateway: Gateway, name: str, **labels: str) -> float:
 
 
 async def test_requests_of_all_workers_are_summed(start: Start, engine: Engine) -> None:
-    gateway = await start(route("smol", engine.url), SIGNALBOX_GATEWAY_WORKERS="2")
+    gateway = await start(route("smol", engine.url), fresh=True, SIGNALBOX_GATEWAY_WORKERS="2")
     await eventually(lambda: len(gateway.workers()) == 2)
 
     async def one(stream: bool) -> None:
@@ -41,7 +41,7 @@ async def test_requests_of_all_workers_are_summed(start: Start, engine: Engine) 
 
 
 async def test_client_cannot_make_labels(start: Start, engine: Engine) -> None:
-    gateway = await start(route("smol", engine.url))
+    gateway = await start(route("smol", engine.url), fresh=True)
     for model in ("evil-one", "evil-two"):
         await gateway.chat(model=model)
     await gateway.http.get("/evil-three")

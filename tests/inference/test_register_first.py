@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.inference.conftest import Gateway, RegisterReader, Start, eventually, route
-from tests.inference.engine import Engine, silence
+from tests.inference.engine import DONE, STREAM_HEAD, Asked, Engine, chunk, delta, silence
 
 
 async def lock(connection: psycopg.AsyncConnection) -> None:
@@ -29,23 +29,29 @@ async def test_first_byte_waits_for_the_intent(start: Start, engine: Engine, dat
         assert (await chat).status_code == 200
 
 
-async def test_end_of_a_stream_waits_for_the_outcome(start: Start, engine: Engine, database_url: str) -> None:
-    gateway = await start(route("smol", engine.url), SIGNALBOX_GATEWAY_REGISTER_SECONDS="5")
+async def test_end_of_a_stream_waits_for_the_outcome(start: Start, database_url: str) -> None:
+    locked = asyncio.Event()
+
+    async def wait_for_the_lock(engine: Engine, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD + chunk(delta("Paris")))
+        await locked.wait()
+        writer.write(chunk(DONE) + b"0\r\n\r\n")
+        await writer.drain()
+
     body = {"model": "smol", "stream": True}
-    url, headers = "/v1/chat/completions", gateway.authorization
-    async with (
-        await psycopg.AsyncConnection.connect(database_url) as connection,
-        gateway.http.stream("POST", url, json=body, headers=headers) as response,
-    ):
-        parts = response.aiter_text()
-        received = await anext(parts)
-        await lock(connection)
-        rest = asyncio.create_task(_rest(parts))
-        await asyncio.sleep(0.4)
-        assert not rest.done()
-        await connection.rollback()
-        received += await rest
-    assert received.endswith("[DONE]\n\n")
+    async with Engine(wait_for_the_lock) as engine, await psycopg.AsyncConnection.connect(database_url) as connection:
+        gateway = await start(route("smol", engine.url), SIGNALBOX_GATEWAY_REGISTER_SECONDS="5")
+        headers = gateway.authorization
+        async with gateway.http.stream("POST", "/v1/chat/completions", json=body, headers=headers) as response:
+            parts = response.aiter_text()
+            assert "Paris" in await anext(parts)
+            await lock(connection)
+            locked.set()
+            rest = asyncio.create_task(_rest(parts))
+            await asyncio.sleep(0.4)
+            assert not rest.done()
+            await connection.rollback()
+            assert await rest == "data: [DONE]\n\n"
 
 
 async def _rest(parts: object) -> str:
@@ -115,7 +121,7 @@ async def _answers(gateway: Gateway) -> bool:
 
 
 async def test_rows_of_one_writer_have_no_gap(start: Start, engine: Engine, register: RegisterReader) -> None:
-    gateway = await start(route("smol", engine.url))
+    gateway = await start(route("smol", engine.url), fresh=True)
     await asyncio.gather(*(gateway.chat(stream=bool(i % 2)) for i in range(40)))
     rows = register.rows()
     assert sorted(row["writer_seq"] for row in rows) == list(range(1, 81))
