@@ -46,13 +46,23 @@ class ExternalBackend:
 
     def _read(self) -> dict[str, dict[str, Any]]:
         raw = cast("dict[bytes, bytes]", self._call("hgetall", HASH))
-        return {name.decode(): json.loads(entry) for name, entry in raw.items()}
+        return {name.decode(): entry for name, text in raw.items() if (entry := _entry(text))}
 
     def _call(self, command: str, *arguments: str) -> object:
         try:
             return getattr(self._redis, command)(*arguments)
         except RedisError as exc:
             raise BackendError(f"Redis does not answer: {exc}", retry_after=2.0) from exc
+
+
+def _entry(text: bytes) -> dict[str, Any] | None:
+    """What `apply` wrote; None for anything else, which is then as good as forgotten."""
+    try:
+        entry = json.loads(text)
+    except ValueError:
+        return None
+    whole = isinstance(entry, dict) and entry.keys() >= {"deployment", "spec_hash", "url", "since"}
+    return entry if whole else None
 
 
 def _base(url: str) -> str:

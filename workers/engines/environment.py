@@ -24,6 +24,7 @@ LOCKS = Path(__file__).parent
 TORCH = "2.13.0"
 GIB = 1024**3
 DISK_NEEDED = 6 * GIB  # 3.1 GB installed, and as much again while it is unpacked when the cache lies elsewhere
+TRIAL = "import torch, vllm, transformers"
 TRIAL_SECONDS = 300
 MARK = "signalbox-environment"
 
@@ -51,11 +52,12 @@ def ensure_environment(flavour: str, engines_dir: Path, progress: Progress) -> P
 
     Raises `EngineError`. Two callers at once build once: the second waits.
     """
-    if not is_ready(flavour, engines_dir):
-        if not lock_file(flavour).exists():
+    if not lock_file(flavour).exists():
+        if not python_of(flavour, engines_dir).exists():
             raise EngineError(
                 f"Signalbox does not build the environment {flavour}: make it in {engines_dir / flavour}."
             )
+    elif not is_ready(flavour, engines_dir):
         try:
             engines_dir.mkdir(parents=True, exist_ok=True)
             with _alone(engines_dir / f".{flavour}.lock", progress):
@@ -161,8 +163,11 @@ def _advice(output: str) -> str:
 
 def _try(python: Path) -> None:
     """Import what matters, so that a wheel that does not fit this machine shows now and not as an engine that dies."""
-    argv = [str(python), "-I", "-c", "import torch, vllm, transformers"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=TRIAL_SECONDS, check=False)
+    argv = [str(python), "-I", "-c", TRIAL]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=TRIAL_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise EngineError(f"the engine environment did not load within {TRIAL_SECONDS} s: try again.") from None
     if done.returncode:
         words = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
         raise EngineError(f"the engine environment was built but does not work here: {words[:300]}")

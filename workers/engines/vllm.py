@@ -62,13 +62,16 @@ def environment(spec: ReplicaSpec, python: Path, machine: Mapping[str, str], thr
     if is_local(spec.source):
         found["HF_HUB_OFFLINE"] = "1"
     if spec.source.startswith("modelscope:"):
-        found["VLLM_USE_MODELSCOPE"] = "1"
+        found["VLLM_USE_MODELSCOPE"] = "True"
     return found | dict(spec.engine_env) | {"VLLM_API_KEY": spec.engine_key}
 
 
 def memory_needed(spec: ReplicaSpec, weights_bytes: int) -> int:
     """Bytes of memory that a CPU engine takes: its weights, its KV cache, and what Python and torch take themselves."""
-    kv_cache = float(spec.engine_env.get("VLLM_CPU_KVCACHE_SPACE") or KV_CACHE_GIB)
+    try:
+        kv_cache = float(spec.engine_env.get("VLLM_CPU_KVCACHE_SPACE") or KV_CACHE_GIB)
+    except ValueError:
+        kv_cache = KV_CACHE_GIB  # vLLM will refuse it with a word of its own
     return weights_bytes + int((kv_cache + 1.5) * 1024**3)
 
 
