@@ -21,15 +21,17 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from audit.filters import ActorFilter, Cursor, OperationFilter, ProjectFilter, TargetFilter, search
+from audit.filters import ActorFilter, Cursor, OperationFilter, ProjectFilter, TargetFilter, TimeFilter, search
 from audit.listing import EventList
 from audit.models import Event
 
 PATIENCE_MS = 5_000
 STORY_SHOWN = 50
+FINE = frozenset({"ok", "accepted", "client_closed"})
+"""statuses that ask nobody to look"""
 
 
 @contextmanager
@@ -55,7 +57,7 @@ class EventAdmin(ModelAdmin):
     list_display_links = ("shown_at", "operation")
     list_filter = (
         Cursor, ("kind", ChoicesDropdownFilter), OperationFilter, ProjectFilter, ActorFilter, TargetFilter,
-        ("at", RangeDateTimeFilter),
+        ("at", TimeFilter),
     )  # fmt: skip
     list_filter_submit = True
     search_fields = ("request_id",)  # shows the box; what it does stands in `audit.filters.search`
@@ -119,7 +121,7 @@ class EventAdmin(ModelAdmin):
 
     @display(description=_("status"))
     def shown_status(self, event: Event) -> SafeString:
-        return format_html('<span class="sb-event-{}">{}</span>', "ok" if event.status == "ok" else "not", event.status)
+        return format_html('<span class="sb-event-{}">{}</span>', "ok" if event.status in FINE else "not", event.status)
 
     def event_page(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """One entry in plain words, and beside it the other entries of the same request."""

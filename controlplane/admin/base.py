@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.cache import add_never_cache_headers
@@ -43,12 +43,15 @@ class Verb:
 
 
 def may(request: HttpRequest, permission: Permission) -> bool:
-    """True when the person behind the request holds the permission; the action itself asks again."""
-    try:
-        require(actors.from_request(request, source="ui"), permission)
-    except NotAllowed:
-        return False
-    return True
+    """True when the person holds the permission, asked once a request; the action itself asks again."""
+    known: dict[Permission, bool] = request.__dict__.setdefault("signalbox_may", {})
+    if permission not in known:
+        try:
+            require(actors.from_request(request, source="ui"), permission)
+            known[permission] = True
+        except NotAllowed:
+            known[permission] = False
+    return known[permission]
 
 
 class ConsoleAdmin(ModelAdmin):
@@ -119,7 +122,7 @@ class ConsoleAdmin(ModelAdmin):
     def add_page(self, request: HttpRequest) -> HttpResponse:
         if not self.has_add_permission(request) or self.add_form is None:
             raise PermissionDenied
-        form = self.add_form(request.POST or None, initial=self.add_initial(request))
+        form = self.add_form(sent(request), initial=self.add_initial(request))
         if (result := attempt(request, form)) is not None:
             return self.added(request, result)
         context = {"form": form, "crumbs": self.crumbs(), "heading": self.add_title, "cancel": self.link("changelist")}
@@ -159,7 +162,7 @@ class ConsoleAdmin(ModelAdmin):
         subject = self.find(request, object_id)
         if not may(request, verb.permission):
             raise PermissionDenied
-        form = verb.form(request.POST or None, subject=subject)
+        form = verb.form(sent(request), subject=subject)
         if (result := attempt(request, form)) is not None:
             return self.verb_done(request, verb, result)
         here = self.link("change", subject.pk)
@@ -213,6 +216,11 @@ class ConsoleAdmin(ModelAdmin):
     def detail_context(self, request: HttpRequest, subject: Any) -> dict[str, Any]:
         del request, subject
         return {}
+
+
+def sent(request: HttpRequest) -> QueryDict | None:
+    """What was posted, an empty form included; None when the form was only asked for."""
+    return request.POST if request.method == "POST" else None
 
 
 def attempt(request: HttpRequest, form: ActionForm) -> Any:

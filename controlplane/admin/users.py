@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
@@ -13,6 +14,8 @@ from controlplane.badges import badge
 from controlplane.forms.users import IssuePasswordForm, OneTime, UserForm
 from controlplane.models import User
 from controlplane.permissions import Permission
+
+admin.site.unregister(Group)  # Django's page would write past the actions, and rights do not hang on groups
 
 
 @admin.register(User)

@@ -58,7 +58,7 @@ def last_events() -> Any:
 
 
 _COUNT = """
-SELECT count(*), count(*) FILTER (WHERE status <> 'ok'),
+SELECT count(*), count(*) FILTER (WHERE status NOT IN ('ok', 'client_closed')),
        coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0)
 FROM (SELECT status, prompt_tokens, completion_tokens FROM audit_event
       WHERE at >= %s AND kind = 'outcome' LIMIT %s) AS recent

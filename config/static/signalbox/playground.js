@@ -43,8 +43,11 @@ function note(element, parts) {
 }
 
 function fail(element, message) {
-  element.classList.add("sb-bubble-error");
-  element.querySelector(".sb-bubble-text").append(message);
+  const why = document.createElement("p");
+  why.className = "sb-bubble-why";
+  why.dataset.testid = "playground-error";
+  why.textContent = message;
+  element.append(why);
 }
 
 function messages() {

@@ -1,0 +1,29 @@
+"""Paths of the console, and what an answer shows."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.urls import reverse
+from pytest import fail  # noqa: PT013 - a plain function
+
+
+def url(name: str, *args: Any) -> str:
+    return reverse(f"admin:{name}", args=args)
+
+
+def text(response: Any) -> str:
+    """The page, whatever its status."""
+    return bytes(response.content).decode()
+
+
+def errors(response: HttpResponse) -> dict[str, list[str]]:
+    """Field -> messages of the form on the page; "" for those above it."""
+    form = response.context["form"]  # type: ignore[attr-defined]
+    return {"" if field == "__all__" else field: list(found) for field, found in form.errors.items()}
+
+
+def secret(response: HttpResponse) -> str:
+    """What is shown once."""
+    if response.status_code != 200:
+        fail(text(response))
+    return str(response.context["secret"])  # type: ignore[attr-defined]

@@ -1,0 +1,78 @@
+"""One person's first minutes, in a real browser: nothing else shows that scripts, styles and pages fit together."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from django.db import connections
+from playwright.sync_api import Page, expect, sync_playwright
+
+from controlplane.models import Replica, User
+from tests.factories import ProjectFactory, ReplicaFactory
+
+pytestmark = pytest.mark.browser
+
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-first-run",
+)  # fmt: skip
+ONE_TIME, OWN = "one-time lamp 77", "a lamp that is my own"
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser complained about, and requests that left for another host."""
+    return []
+
+
+@pytest.fixture
+def page(live_server, complaints, monkeypatch) -> Iterator[Page]:
+    # Playwright keeps an event loop in this thread, which Django would take for an async view.
+    monkeypatch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))
+        page = browser.new_page(locale="en-US", base_url=live_server.url)
+        page.on("console", lambda it: complaints.append(it.text) if it.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda it: complaints.append(str(it)))
+        page.on("request", lambda it: None if it.url.startswith(live_server.url) else complaints.append(it.url))
+        yield page
+        browser.close()
+        connections.close_all()  # the test's own, which Django keeps apart from those outside this loop
+
+
+def _sign_in(page: Page) -> None:
+    User.objects.create_user("dora", password=ONE_TIME, is_staff=True, is_superuser=True, must_change_password=True)
+    page.goto("/")
+    page.get_by_label("Username").fill("dora")
+    page.get_by_label("Password").fill(ONE_TIME)
+    page.get_by_test_id("login-submit").click()
+    expect(page.get_by_test_id("page-title")).to_have_text("Choose your own password")
+    page.locator("#id_old_password").fill(ONE_TIME)
+    page.locator("#id_new_password1").fill(OWN)
+    page.locator("#id_new_password2").fill(OWN)
+    page.get_by_test_id("password-submit").click()
+    expect(page.get_by_test_id("page-title")).to_have_text("Overview")
+
+
+def test_first_minutes(page, complaints):
+    ProjectFactory(name="default")
+    replica = ReplicaFactory(deployment__name="qwen", name="qwen-0", ordinal=0, state="starting")
+    _sign_in(page)
+
+    page.goto(f"/console/controlplane/deployment/{replica.deployment_id}/")
+    lamp = page.get_by_test_id("replica-0").locator("[data-state]")
+    expect(lamp).to_have_attribute("data-state", "starting")
+    expect(page.get_by_test_id("log-text-0")).to_contain_text("No log on this machine")
+    Replica.objects.update(state="ready")
+    expect(lamp).to_have_attribute("data-state", "ready")  # without a reload
+
+    page.goto("/console/controlplane/apikey/add/")
+    page.locator("[name=name]").fill("notebook")
+    page.get_by_test_id("submit").click()
+    expect(page.get_by_test_id("secret")).to_contain_text("sbx_")
+
+    page.get_by_test_id("language-zh-hans").click()
+    page.goto("/console/")
+    expect(page.get_by_test_id("page-title")).to_have_text("概览")
+    assert complaints == []
