@@ -51,9 +51,10 @@ def check_if_match(request: Request, instance: Model) -> None:
 
 def reason_of(request: Request, data: dict[str, Any], *, required: bool = False) -> str:
     """The reason in the body, else in ``X-Reason`` (UTF-8). Raises ValidationError when it is required and absent."""
-    reason: str = data.pop("reason", "") or _header_text(request.headers.get("X-Reason", ""))
-    if unusable_character(reason) or len(reason) > LONGEST_REASON:
-        raise _invalid("reason", _("Expected at most %(most)d characters in one line.") % {"most": LONGEST_REASON})
+    header = _header_text(request.headers.get("X-Reason", ""))
+    if unusable_character(header) or len(header) > LONGEST_REASON:
+        raise _invalid("X-Reason", _("Expected at most %(most)d characters in one line.") % {"most": LONGEST_REASON})
+    reason: str = data.pop("reason", "") or header
     if required and not reason.strip():
         raise _invalid("reason", _("Say why, in the body's reason or in X-Reason."), "reason_required")
     return reason

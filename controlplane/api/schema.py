@@ -158,7 +158,8 @@ def _add_headers(operation: dict[str, Any], *, tagged: bool, audit: bool) -> Non
 
 
 def _reason(*, required: bool) -> dict[str, Any]:
-    pattern = "^[!-~]([ -~]*[!-~])?$"  # what all clients can send; UTF-8 is understood as well
+    # What all clients can send; UTF-8 is understood as well.
+    pattern = "^[!-~]([ -~]*[!-~])?$" if required else "^([!-~]([ -~]*[!-~])?)?$"
     text = {"type": "string", "maxLength": LONGEST_REASON, "pattern": pattern}
     return {"name": "X-Reason", "in": "header", "required": required, "schema": text,
             "description": "Why, in UTF-8; kept in the register. The body's `reason` comes before it."}  # fmt: skip

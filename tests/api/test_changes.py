@@ -103,6 +103,12 @@ def test_reason_in_the_body_comes_first(alice_api: Client, path: str) -> None:
     assert Event.objects.get().reason == "body"
 
 
+@pytest.mark.parametrize("header", ["x" * 501, "a\tb"])
+def test_bad_header_is_refused_even_beside_a_good_body(alice_api: Client, path: str, header: str) -> None:
+    response = alice_api.patch(path, {"replicas": 2, "reason": "body"}, headers={"X-Reason": header})
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "X-Reason")
+
+
 def test_no_change_leaves_no_event(alice_api: Client, path: str, events: Callable[[], list[Event]]) -> None:
     assert alice_api.patch(path, {"replicas": 1}).status_code == 200
     assert alice_api.patch(path, {}).status_code == 200
