@@ -22,7 +22,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
-from unfold.decorators import display
 
 from audit.filters import ActorFilter, Cursor, OperationFilter, ProjectFilter, TargetFilter, TimeFilter, search
 from audit.listing import EventList
@@ -43,7 +42,7 @@ def bounded() -> Iterator[None]:
 
 
 @admin.register(Event)
-class EventAdmin(ModelAdmin):
+class EventAdmin(ModelAdmin):  # type: ignore[misc]
     list_display = (
         "shown_at",
         "operation",
@@ -106,20 +105,21 @@ class EventAdmin(ModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         try:
             with bounded():
-                return super().changelist_view(request, {"heading": _("Audit"), **(extra_context or {})})
+                page: HttpResponse = super().changelist_view(request, {"heading": _("Audit"), **(extra_context or {})})
+                return page
         except OperationalError:
             messages.warning(request, _("The register did not answer in time. Narrow the time range and ask again."))
             return HttpResponseRedirect(reverse("admin:audit_event_changelist"))
 
-    @display(description=_("time"))
+    @admin.display(description=_("time"))
     def shown_at(self, event: Event) -> SafeString:
         return format_html('<span class="sb-number">{}</span>', _local(event.at))
 
-    @display(description=_("actor"))
+    @admin.display(description=_("actor"))
     def shown_actor(self, event: Event) -> str:
         return event.actor_name or event.actor_type
 
-    @display(description=_("status"))
+    @admin.display(description=_("status"))
     def shown_status(self, event: Event) -> SafeString:
         return format_html('<span class="sb-event-{}">{}</span>', "ok" if event.status in FINE else "not", event.status)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.views import LogoutView
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import URLPattern, URLResolver, path, reverse_lazy
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
@@ -33,14 +33,14 @@ class ConsoleSite(UnfoldAdminSite):
         del request, app_label
         return []
 
-    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         from controlplane.views.password import PasswordChange  # noqa: PLC0415
 
         context = {**self.each_context(request), **(extra_context or {})}
         return PasswordChange.as_view(extra_context=context)(request)
 
     @method_decorator(never_cache)
-    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         del extra_context
         return LogoutView.as_view(next_page=reverse_lazy("admin:login"))(request)
 

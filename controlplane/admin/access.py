@@ -9,7 +9,6 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
 
 from controlplane.actions.create_api_key import NewKey
 from controlplane.actions.create_token import NewToken
@@ -77,15 +76,15 @@ class ApiKeyAdmin(ConsoleAdmin):
         ),
     )  # fmt: skip
 
-    @display(description=_("key"))
+    @admin.display(description=_("key"))
     def shown_id(self, key: ApiKey) -> SafeString:
         return format_html("<code>sbx_{}_…</code>", key.key_id)
 
-    @display(description=_("state"))
+    @admin.display(description=_("state"))
     def shown_state(self, key: ApiKey) -> SafeString:
         return secret_state(key)
 
-    @display(description=_("routes"))
+    @admin.display(description=_("routes"))
     def shown_routes(self, key: ApiKey) -> Any:
         return ", ".join(key.routes) if key.routes else _("all of its project")
 
@@ -129,7 +128,7 @@ class ManagementTokenAdmin(ConsoleAdmin):
         ),
     )  # fmt: skip
 
-    @display(description=_("state"))
+    @admin.display(description=_("state"))
     def shown_state(self, token: ManagementToken) -> SafeString:
         return secret_state(token)
 

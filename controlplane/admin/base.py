@@ -187,7 +187,7 @@ class ConsoleAdmin(ModelAdmin):
         return subject
 
     def page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> TemplateResponse:
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         whole = {**self.admin_site.each_context(request), "title": context["heading"], **context}
         return TemplateResponse(request, template, whole)
 

@@ -12,7 +12,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
 
 from controlplane import replica_log
 from controlplane.admin.base import ConsoleAdmin, Verb
@@ -68,17 +67,18 @@ class DeploymentAdmin(ConsoleAdmin):
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
-        return super().get_queryset(request).select_related(*self.list_select_related)
+        found: QuerySet[Deployment] = super().get_queryset(request)
+        return found.select_related(*self.list_select_related)
 
-    @display(description=_("state"), ordering="status__state")
+    @admin.display(description=_("state"), ordering="status__state")
     def shown_state(self, deployment: Deployment) -> SafeString:
         return deployment_state(deployment)
 
-    @display(description=_("ready / desired"))
+    @admin.display(description=_("ready / desired"))
     def shown_replicas(self, deployment: Deployment) -> SafeString:
         return format_html('<span class="sb-number">{} / {}</span>', ready_of(deployment), deployment.replicas)
 
-    @display(description=_("project"), ordering="project__name")
+    @admin.display(description=_("project"), ordering="project__name")
     def shown_project(self, deployment: Deployment) -> Any:
         return deployment.project or _("the platform")
 

@@ -9,7 +9,6 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
 
 from controlplane.admin.base import ConsoleAdmin, Verb, may
 from controlplane.badges import badge
@@ -30,13 +29,14 @@ class ModelAdmin(ConsoleAdmin):
     detail_template = "console/model.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
-        return super().get_queryset(request).annotate(version_count=Count("versions"))
+        found: QuerySet[Model] = super().get_queryset(request)
+        return found.annotate(version_count=Count("versions"))
 
-    @display(description=_("versions"), ordering="version_count")
+    @admin.display(description=_("versions"), ordering="version_count")
     def shown_versions(self, model: Any) -> int:
         return int(model.version_count)
 
-    @display(description=_("project"), ordering="project__name")
+    @admin.display(description=_("project"), ordering="project__name")
     def shown_project(self, model: Model) -> Any:
         return model.project or _("every project")
 
@@ -76,11 +76,11 @@ class ModelVersionAdmin(ConsoleAdmin):
         ),
     )  # fmt: skip
 
-    @display(description=_("version"), ordering="model__name")
+    @admin.display(description=_("version"), ordering="model__name")
     def shown_name(self, version: ModelVersion) -> str:
         return str(version)
 
-    @display(description=_("state"), ordering="state")
+    @admin.display(description=_("state"), ordering="state")
     def shown_state(self, version: ModelVersion) -> SafeString:
         return badge(version.state, version.get_state_display())
 

@@ -8,7 +8,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
 
 from controlplane.admin.base import ConsoleAdmin, Verb
 from controlplane.forms.routes import ChangeRouteForm, DeleteRouteForm, RouteForm
@@ -37,14 +36,15 @@ class RouteAdmin(ConsoleAdmin):
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Route]:
-        return super().get_queryset(request).prefetch_related("targets__deployment__status")
+        found: QuerySet[Route] = super().get_queryset(request)
+        return found.prefetch_related("targets__deployment__status")
 
-    @display(description=_("targets"))
+    @admin.display(description=_("targets"))
     def shown_targets(self, route: Route) -> Any:
         lines = ((target.deployment.name, share) for target, share in shares(route))
         return format_html_join("", '<span class="sb-target">{} <b>{}</b></span>', lines) or "—"
 
-    @display(description=_("project"), ordering="project__name")
+    @admin.display(description=_("project"), ordering="project__name")
     def shown_project(self, route: Route) -> Any:
         return route.project or _("every project")
 

@@ -7,7 +7,6 @@ from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
 
 from controlplane.admin.base import ConsoleAdmin, Verb
 from controlplane.badges import badge
@@ -37,13 +36,14 @@ class UserAdmin(ConsoleAdmin):
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        return super().get_queryset(request).defer("password")
+        found: QuerySet[User] = super().get_queryset(request)
+        return found.defer("password")
 
-    @display(description=_("role"), ordering="is_superuser")
+    @admin.display(description=_("role"), ordering="is_superuser")
     def shown_role(self, user: User) -> Any:
         return _("administrator") if user.is_superuser else _("onlooker")
 
-    @display(description=_("password"), ordering="must_change_password")
+    @admin.display(description=_("password"), ordering="must_change_password")
     def shown_password(self, user: User) -> Any:
         return badge("expiring", _("one-time")) if user.must_change_password else badge("active", _("their own"))
 

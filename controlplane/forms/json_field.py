@@ -40,7 +40,7 @@ class ObjectField(forms.CharField):
         return found
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return self.prepare_value(initial) != data
+        return bool(self.prepare_value(initial) != data)
 
 
 def _no_constant(name: str) -> NoReturn:

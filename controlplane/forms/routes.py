@@ -35,7 +35,7 @@ class TargetForm(forms.Form):
         return values
 
 
-class Targets(forms.BaseFormSet):  # type: ignore[type-arg]
+class Targets(forms.BaseFormSet):
     def clean(self) -> None:
         names = [form.cleaned_data["deployment"] for form in self.chosen()]
         if len(names) != len(set(names)):
@@ -44,8 +44,10 @@ class Targets(forms.BaseFormSet):  # type: ignore[type-arg]
     def chosen(self) -> list[Any]:
         return [form for form in self.forms if getattr(form, "cleaned_data", {}).get("deployment")]
 
-    def mapping(self) -> dict[Deployment, int]:
-        return {form.cleaned_data["deployment"]: form.cleaned_data["weight"] for form in self.chosen()}
+
+def targets_of(lines: Any) -> dict[Deployment, int]:
+    """Deployment -> weight of the lines that name one."""
+    return {form.cleaned_data["deployment"]: form.cleaned_data["weight"] for form in lines.chosen()}
 
 
 TargetFormSet = forms.formset_factory(
@@ -68,7 +70,7 @@ class TargetsForm(ActionForm):
         return fields and targets
 
     def mapping(self) -> dict[Deployment, int]:
-        return self.targets.mapping()
+        return targets_of(self.targets)
 
 
 class RouteForm(TargetsForm):

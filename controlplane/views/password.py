@@ -31,7 +31,7 @@ class PasswordChange(PasswordChangeView):
 
     @property
     def user(self) -> User:
-        return User.objects.get(pk=self.request.user.pk)
+        return User.objects.get(pk=str(self.request.user.pk))
 
     def form_valid(self, form: Any) -> HttpResponse:
         actor = actors.from_request(self.request, source="ui")

@@ -74,7 +74,7 @@ def read_body(raw: bytes) -> dict[str, Any]:
     try:
         sent = json.loads(raw)
         messages = [{"role": str(it["role"]), "content": str(it["content"])} for it in sent["messages"]]
-        body = {
+        body: dict[str, Any] = {
             "model": str(sent["model"]),
             "messages": messages,
             "temperature": float(sent.get("temperature", 1)),
