@@ -5,6 +5,16 @@
     python -m bench.limiter --dead     how long a decision takes while Valkey is killed and started again
 
 Bars: 8,000 decisions/s, worst window <= limit, under-admission <= 1/60, a decision without Redis in 5 ms.
+
+Each decision here looks at six limits (requests, tokens and slots, on key and on route) and is settled, so it takes
+two scripts. On 2 cores that also run the four clients: 8,000 to 12,800 decisions/s, by what else the machine does.
+Worst window 1,200 of 1,200, under-admission 0.0136. While Redis is dead: 0.01 ms a decision, p99 0.1 ms.
+
+What limits it is Valkey's one thread (90 % busy): about 30 µs for `admit.lua` and 18 µs for `settle.lua`, against 4
+µs for an empty script. By `perf` and COMMANDSTATS a fifth of that is in the commands themselves and the rest in
+getting to them: Lua's calls, argument strings and malloc, 1 to 2 µs for each of some 20 calls. The AOF is lost in the
+noise. The way to more is fewer calls; a window already costs one read and one write, however long it is. A gateway
+spends 35 to 50 µs of CPU a decision, settlement and headers included.
 """
 
 import argparse
@@ -160,9 +170,7 @@ def report_speed(seconds: float) -> None:
         f"{count / seconds:,.0f} decisions/s (each with its settlement), {PROCESSES} processes, {CLIENTS} clients each"
     )
     print(f"p50 {quantile(waits, 0.5):.1f} ms, p99 {quantile(waits, 0.99):.1f} ms, saturated")
-    print(
-        f"CPU a decision: gateway {1e6 * cpu / count:.0f} µs; start-up and Valkey together {1e6 * redis_cpu / count:.0f} µs"
-    )
+    print(f"CPU a decision: gateway {1e6 * cpu / count:.0f} µs, Valkey and start-up {1e6 * redis_cpu / count:.0f} µs")
 
 
 def report_window(seconds: float) -> None:
@@ -173,9 +181,8 @@ def report_window(seconds: float) -> None:
     cycles = (len(at) - 1) // RATE
     took = at[cycles * RATE] - at[0] if cycles else 0
     print(f"worst window {worst_window(at)} of {RATE} a minute")
-    print(
-        f"under-admission {1 - cycles * 60_000 / took if took else 0:.4f} (bar {1 / 60:.4f}), from {cycles} times the limit"
-    )
+    under = 1 - cycles * 60_000 / took if took else 0
+    print(f"under-admission {under:.4f} (bar {1 / 60:.4f}), from {cycles} times the limit")
 
 
 def report_dead(seconds: float) -> None:

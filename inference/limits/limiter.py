@@ -16,7 +16,7 @@ from .plan import Bound, Dimension, Plan
 from .session import BEAT_SECONDS, Session, monotonic_ms
 
 PLANS_KEPT = 20_000
-JOIN_PATIENCE = 0.004
+JOIN_PATIENCE = 0.003
 """Seconds that a request waits for a join under way: less than a decision may take."""
 DEAD_WAIT_MS = 1000
 SETTLEMENT_KEPT_MS = 2 * arithmetic.WINDOW_MS

@@ -46,13 +46,13 @@ def shared_valkey() -> Iterator[Valkey]:
 
 
 @pytest.fixture
-def valkey(shared_valkey: Valkey) -> Iterator[Valkey]:
+def valkey(shared_valkey: Valkey) -> Valkey:
     """Empty and running, whatever the last test did to it."""
     if shared_valkey.process.poll() is not None:
         shared_valkey.start()
     with shared_valkey.client() as client:
         client.flushall()
-    yield shared_valkey
+    return shared_valkey
 
 
 MakeLimiter = Callable[..., Awaitable[Limiter]]
@@ -74,7 +74,7 @@ async def make_limiter(valkey: Valkey) -> AsyncIterator[MakeLimiter]:
 
 
 class Gateways:
-    """Gateway processes under load; `stop` ends them and returns what each admitted as (ms, whether Redis was there)."""
+    """Gateway processes under load; `results` says what each admitted as (ms, whether Redis was there)."""
 
     def __init__(self, url: str) -> None:
         self._url = url

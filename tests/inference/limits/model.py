@@ -1,4 +1,4 @@
-"""What the scripts should do, in the plainest Python: lists of everything that ever happened, summed up anew each time."""
+"""What the scripts should do, in the plainest Python: everything that ever happened, summed up anew each time."""
 
 from dataclasses import dataclass, field
 

@@ -118,7 +118,7 @@ async def test_projects_cannot_meet(make_limiter: MakeLimiter, valkey: Valkey) -
     await limiter.admit((KEY, PROJECT), 1)
     await limiter.admit((LimitEntry("beta", key="k1", requests_per_minute=1),))
     with valkey.client() as client:
-        counters = [key for key in client.scan_iter("signalbox:limits:*:[ws]:*")]
+        counters = list(client.scan_iter("signalbox:limits:*:[ws]:*"))
     assert {key.split(":")[4] for key in counters} == {"acme", "beta"}
 
 

@@ -14,14 +14,14 @@ def moments(results: list[list[tuple[int, bool]]]) -> list[int]:
 
 
 def test_four_processes_share_one_window(gateways: Gateways) -> None:
-    gateways.start(4, seconds=7.5)
+    gateways.start(4, seconds=6.6)
     at = moments(gateways.results())
     assert worst_window(at, WINDOW_MS) <= RATE
     assert len(at) >= 2 * RATE
 
 
 def test_killed_and_emptied_under_load(gateways: Gateways, valkey: Valkey) -> None:
-    gateways.start(3, seconds=9.5)
+    gateways.start(3, seconds=8.5)
     for pause in (0.5, 0.05, 1.0):
         time.sleep(0.7)
         valkey.kill()

@@ -13,8 +13,8 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def connected(url: str, *, timeout: float = 0.25) -> AsyncIterator[RedisPipeline]:
-    pipeline = RedisPipeline(url, timeout=timeout)
+async def connected(url: str, *, patience: float = 0.25) -> AsyncIterator[RedisPipeline]:
+    pipeline = RedisPipeline(url, timeout=patience)
     await pipeline.start()
     await pipeline.wait_connected(2)
     try:
@@ -109,7 +109,7 @@ async def test_who_waits_is_told_of_a_loss(tmp_path: Path, last_words: bytes) ->
         writer.write(last_words)
         await writer.drain()
 
-    async with stand_in(tmp_path / "s", talk) as url, connected(url, timeout=5) as pipeline:
+    async with stand_in(tmp_path / "s", talk) as url, connected(url, patience=5) as pipeline:
         results = await asyncio.gather(*(pipeline.call("GET", n) for n in range(5)), return_exceptions=True)
     assert all(isinstance(result, RedisUnavailable) or result == 1 for result in results)
     assert len(results) == 5
@@ -119,7 +119,7 @@ async def test_a_hanging_server_is_left(tmp_path: Path) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    async with stand_in(tmp_path / "s", talk) as url, connected(url, timeout=0.1) as pipeline, asyncio.timeout(1):
+    async with stand_in(tmp_path / "s", talk) as url, connected(url, patience=0.1) as pipeline, asyncio.timeout(1):
         with pytest.raises(RedisUnavailable):
             await pipeline.call("PING")
 

@@ -139,6 +139,6 @@ def test_scripts_follow_the_model(valkey: Valkey, monkeypatch: pytest.MonkeyPatc
     run_state_machine_as_test(
         Histories,
         settings=settings(
-            max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=40, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
