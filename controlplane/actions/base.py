@@ -28,7 +28,7 @@ def validate(instance: models.Model) -> None:
 
 def target_of(instance: models.Model) -> Target:
     """The instance as the register names it."""
-    return Target(type=str(instance._meta.model_name), id=str(instance.pk), name=str(instance))
+    return Target(type=str(instance._meta.model_name), id=str(instance.pk), name=str(instance))  # noqa: SLF001
 
 
 def snapshot(instance: models.Model, fields: Iterable[str]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class VersionShown(Shown):
     model = name_of("model.name")
     model_id = serializers.UUIDField()
     name = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # the name is the noun's
     max_model_len = serializers.IntegerField(allow_null=True)
     state = serializers.ChoiceField(VersionState.choices)
 
@@ -70,7 +70,9 @@ class VersionShown(Shown):
 class VersionCreate(Body):
     model = Reference(Model.objects.all())
     name = Text(max_length=52, pattern=LABEL, help_text="Lower-case letters, digits and hyphens.")
-    source = Text(max_length=500, pattern=SOURCE, help_text="An absolute directory, hf:…, modelscope:… or external:….")
+    source = Text(  # type: ignore[assignment]
+        max_length=500, pattern=SOURCE, help_text="An absolute directory, hf:…, modelscope:… or external:…."
+    )
     max_model_len = Whole(min_value=1, max_value=LONGEST_CONTEXT, allow_null=True, default=None)
 
 

@@ -167,7 +167,7 @@ class Body(serializers.Serializer[Any]):
 class Part(Body):
     """An object within a body."""
 
-    reason = None
+    reason = None  # type: ignore[assignment]  # Django's way to take an inherited field away
 
 
 class _Pattern(OpenApiSerializerFieldExtension):

@@ -73,7 +73,7 @@ def _as_text(value: Any) -> str:
 class CursorPages(BasePagination):
     """Pages for views with `ordering_fields` (what clients write -> column) and `default_ordering`."""
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Model]:
+    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
         params = request.query_params
         self.request = request
         self.limit = _limit(params.get("limit"))

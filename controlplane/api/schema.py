@@ -96,13 +96,13 @@ class FilterParameters(DjangoFilterExtension):
     def get_schema_operation_parameters(
         self, auto_schema: AutoSchema, *args: Any, **kwargs: Any
     ) -> list[dict[str, Any]]:
-        filters = []
+        filters: list[dict[str, Any]] = []
         if getattr(auto_schema.view, "filterset_class", None):
-            filters = super().get_schema_operation_parameters(auto_schema, *args, **kwargs)
-        if getattr(auto_schema.view, "search_fields", ()):
+            filters = super().get_schema_operation_parameters(auto_schema, *args, **kwargs)  # type: ignore[no-untyped-call]
+        if searched := getattr(auto_schema.view, "search_fields", ()):
             text = {"type": "string", "maxLength": 200, "pattern": ONE_LINE}
             filters.append({"name": "search", "in": "query", "required": False, "schema": text,
-                            "description": f"In {', '.join(auto_schema.view.search_fields)}."})  # fmt: skip
+                            "description": f"In {', '.join(searched)}."})  # fmt: skip
         return filters
 
 

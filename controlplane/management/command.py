@@ -35,7 +35,8 @@ class ScriptCommand(BaseCommand):
     def add_own_arguments(self, parser: ArgumentParser) -> None:
         """Overridden by commands that take arguments."""
 
-    def answer(self, **options: Any) -> Result:
+    def answer(self, *args: Any, **options: Any) -> Result:
+        """Subclasses name the options they take."""
         raise NotImplementedError
 
     def handle(self, **options: Any) -> None:

@@ -16,7 +16,7 @@ class User(AbstractUser):
         _("must change password"), default=False, help_text=_("The password was given out once and has to be replaced.")
     )
 
-    class Meta(AbstractUser.Meta):
+    class Meta(AbstractUser.Meta):  # type: ignore[name-defined]  # django-stubs does not show it
         verbose_name = _("user")
         verbose_name_plural = _("users")
 
