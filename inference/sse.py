@@ -89,13 +89,12 @@ class EventStream:
         if self._partial:
             piece = self._partial + piece
             self._partial = b""
-        if piece.endswith(b"\n\n"):
-            if self._format.usage not in piece and self._format.done not in piece:
-                return piece
-            whole = piece
-        else:
-            whole = self._split_off_partial(piece)
-        return self._sift(whole)
+        whole = piece if piece.endswith(b"\n\n") else self._split_off_partial(piece)
+        marked = self._first_mark(whole)
+        if marked < 0:
+            return whole
+        plain = _end_of_last_event(whole, marked)
+        return whole[:plain] + self._sift(whole[plain:])
 
     def finish(self) -> bytes:
         """What was held back. Raises `UpstreamError` when the engine broke off before it was through."""
@@ -103,8 +102,16 @@ class EventStream:
             raise UpstreamError("The engine broke off in the middle of its answer.", code="stream_cut")
         return self._held
 
+    def _first_mark(self, whole: bytes) -> int:
+        """Where the first bytes stand that could tell usage or the end; -1 in most pieces, which then need no look."""
+        usage, done = whole.find(self._format.usage), whole.find(self._format.done)
+        return min(usage, done) if usage >= 0 and done >= 0 else max(usage, done)
+
     def _split_off_partial(self, piece: bytes) -> bytes:
-        end = max((match.end() for match in _BLANK_LINE.finditer(piece)), default=0)
+        if b"\r" in piece:
+            end = max((match.end() for match in _BLANK_LINE.finditer(piece)), default=0)
+        else:
+            end = _end_of_last_event(piece, len(piece))
         self._partial = piece[end:]
         if len(self._partial) > LONGEST_EVENT:
             raise UpstreamError("The engine sent an event without an end.", code="bad_stream")
@@ -128,6 +135,12 @@ class EventStream:
         if usage is not None:
             self.usage = usage
         return alone and self._strip
+
+
+def _end_of_last_event(piece: bytes, before: int) -> int:
+    """Where the last event ends that lies wholly before that place; 0 without one."""
+    end = piece.rfind(b"\n\n", 0, before)
+    return end + 2 if end >= 0 else 0
 
 
 def _events(whole: bytes) -> list[bytes]:

@@ -8,6 +8,7 @@ import ipaddress
 import struct
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -119,6 +120,7 @@ def _jsonb(value: dict[str, Any]) -> bytes:
     return _length(len(raw) + 1) + b"\x01" + raw
 
 
+@lru_cache(maxsize=4096)
 def _inet(value: str) -> bytes:
     address = ipaddress.ip_address(value)
     family, bits = (2, 32) if address.version == 4 else (3, 128)
