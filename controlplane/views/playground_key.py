@@ -43,7 +43,7 @@ def key_for(user: User, route_name: str, actor: Actor) -> Held:
         if held and held.expires_at - MARGIN > timezone.now() and _still_good(held):
             return held
         made = create_api_key(
-            project=project, name=NAME, expires_at=timezone.now() + LIFETIME, actor=actor, reason=_("playground")
+            project=project, name=NAME, expires_at=timezone.now() + LIFETIME, actor=actor, reason=NAME
         )
         if len(_held) >= MOST_HELD:
             _held.clear()
