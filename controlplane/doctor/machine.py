@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from controlplane.doctor.findings import Finding, fail, ok, warn
-from inference.environment import KNOWN_SECRETS, SHORTEST_SECRET
+from inference.contract.environment import KNOWN_SECRETS, SHORTEST_SECRET
 
 GIB = 1024**3
 FAIL_DISK, WARN_DISK = GIB, 5 * GIB

@@ -29,7 +29,7 @@ class Model(Noun):
 
 
 class ModelVersion(Noun):
-    """One set of weights. `source` says where: a directory, ``hf:org/name``, ``modelscope:org/name`` or ``external:``."""
+    """One set of weights. `source`: a directory, ``hf:org/name``, ``modelscope:org/name`` or ``external:``."""
 
     model = models.ForeignKey(Model, models.PROTECT, related_name="versions", verbose_name=_("model"))
     name = models.CharField(_("version"), max_length=52, validators=[dns_label])
