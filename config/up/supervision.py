@@ -26,7 +26,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def configuration(instance: Instance, programs: Sequence[Program]) -> str:
     """The text of supervisord.conf. Programs do not start by themselves: the story in `__main__` says when."""
-    sections = [
+    sections: list[tuple[str, dict[str, Any]]] = [
         ("supervisord", {
             "nodaemon": "true", "silent": "true", "logfile": instance.logs / "supervisord.log",
             "logfile_maxbytes": "5MB", "logfile_backups": 2, "pidfile": instance.run / "supervisord.pid",
