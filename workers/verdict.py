@@ -3,6 +3,7 @@
 The record is what the reconciler writes to the replica's row; `follow` answers with the next one.
 """
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -14,6 +15,7 @@ from workers.plan import Reason
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 CRASH_LOOP_AFTER = 4
+LOADING = "loading the model, does not answer yet"
 PROVEN_SECONDS = 60.0
 """ready for this long, a replica has shown that it can start: its failures are forgotten"""
 
@@ -121,7 +123,7 @@ def _running(record: Record, health: Health | None, now: datetime) -> Record:
     if health.ok:
         return _well(record, now)
     if record.state is ReplicaState.STARTING:
-        return replace(record, message=health.message)
+        return replace(record, message=LOADING if health.reason == "no_answer" else health.message)
     return replace(record, state=ReplicaState.UNHEALTHY, reason=health.reason, message=health.message, ready_at=None)
 
 
@@ -159,6 +161,9 @@ def _missing(record: Record, now: datetime) -> Record:
     return record
 
 
+_ERROR = re.compile(r"\w(Error|Exception)\b|error:")
+
+
 def how_it_ended(status: ReplicaStatus) -> str:
     """For people: exit code or signal, and the last line of the log that says something."""
     if status.exit_signal:
@@ -168,5 +173,5 @@ def how_it_ended(status: ReplicaStatus) -> str:
     lines = [
         line.strip() for line in status.log_tail.splitlines() if line.strip() and not line.startswith("signalbox: ")
     ]
-    telling = [line for line in lines if "error" in line.lower()] or lines
+    telling = [line for line in lines if _ERROR.search(line)] or lines
     return f"{how}: {telling[-1][:300]}" if telling else how

@@ -7,7 +7,17 @@ import pytest
 
 from controlplane.lifecycle import ReplicaState
 from workers.backends.base import Phase, ReplicaStatus
-from workers.verdict import CRASH_LOOP_AFTER, PROVEN_SECONDS, Happened, Health, Record, backoff, follow, how_it_ended
+from workers.verdict import (
+    CRASH_LOOP_AFTER,
+    LOADING,
+    PROVEN_SECONDS,
+    Happened,
+    Health,
+    Record,
+    backoff,
+    follow,
+    how_it_ended,
+)
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 RUNNING = ReplicaStatus("a-0", "a", Phase.RUNNING, "h", url="http://127.0.0.1:1", pid=7)
@@ -34,7 +44,7 @@ def test_no_news_changes_nothing() -> None:
 
 def test_starting_one_that_does_not_answer_yet_is_not_ill() -> None:
     found = _follow(STARTING, RUNNING, ILL)
-    assert (found.state, found.message) == (ReplicaState.STARTING, "silence")
+    assert (found.state, found.message) == (ReplicaState.STARTING, LOADING)
 
 
 def test_ready_one_that_falls_silent_leaves_rotation_and_returns() -> None:

@@ -67,7 +67,7 @@ def test_prompts_are_not_logged() -> None:
 
 
 def test_key_is_in_the_environment_only() -> None:
-    assert vllm.environment(spec(), PYTHON, {}, 2)["VLLM_API_KEY"] == "secret-key"
+    assert vllm.environment(spec(), PYTHON, {}, threads=2)["VLLM_API_KEY"] == "secret-key"
     assert "secret-key" not in " ".join(_argv())
 
 
@@ -77,17 +77,17 @@ def test_environment_of_the_cpu_flavour() -> None:
     assert found["VLLM_CPU_KVCACHE_SPACE"] == "1"
     assert found["HF_HUB_OFFLINE"] == "1"
     assert found["OMP_NUM_THREADS"] == "3"
-    assert "VLLM_TARGET_DEVICE" not in vllm.environment(spec(flavour="vllm"), PYTHON, {}, 2)
+    assert "VLLM_TARGET_DEVICE" not in vllm.environment(spec(flavour="vllm"), PYTHON, {}, threads=2)
 
 
 def test_deployment_environment_overrules_but_not_the_key() -> None:
-    found = vllm.environment(spec(engine_env={"OMP_NUM_THREADS": "1", "VLLM_API_KEY": "mine"}), PYTHON, {}, 8)
+    found = vllm.environment(spec(engine_env={"OMP_NUM_THREADS": "1", "VLLM_API_KEY": "mine"}), PYTHON, {}, threads=8)
     assert (found["OMP_NUM_THREADS"], found["VLLM_API_KEY"]) == ("1", "secret-key")
 
 
 def test_only_what_the_engine_needs_is_passed_on() -> None:
     machine = {"HF_ENDPOINT": "https://mirror.example", "SECRET_KEY": "s", "DATABASE_URL": "d", "NO_PROXY": "*"}
-    found = vllm.environment(spec(), PYTHON, machine, 2)
+    found = vllm.environment(spec(), PYTHON, machine, threads=2)
     assert (found["HF_ENDPOINT"], found["NO_PROXY"]) == ("https://mirror.example", "*")
     assert not {"SECRET_KEY", "DATABASE_URL"} & found.keys()
 
@@ -97,7 +97,7 @@ def test_only_what_the_engine_needs_is_passed_on() -> None:
     [("/m", "/m", "1", None), ("hf:org/m", "org/m", None, None), ("modelscope:org/m", "org/m", None, "True")],
 )
 def test_sources(source: str, model: str, offline: str | None, modelscope: str | None) -> None:
-    found = vllm.environment(spec(source=source), PYTHON, {}, 2)
+    found = vllm.environment(spec(source=source), PYTHON, {}, threads=2)
     assert _value(_argv(source=source), "--model") == model
     assert found.get("HF_HUB_OFFLINE") == offline
     assert found.get("VLLM_USE_MODELSCOPE") == modelscope
@@ -108,3 +108,19 @@ def test_memory_grows_with_weights_and_cache() -> None:
     assert vllm.memory_needed(spec(), gib) == int(3.5 * gib)
     assert vllm.memory_needed(spec(engine_env={"VLLM_CPU_KVCACHE_SPACE": "4"}), gib) == int(6.5 * gib)
     assert vllm.memory_needed(spec(engine_env={"VLLM_CPU_KVCACHE_SPACE": "much"}), gib) == int(3.5 * gib)
+
+
+def test_one_worker_needs_no_process_of_its_own() -> None:
+    assert _value(_argv(), "--distributed-executor-backend") == "uni"
+    assert vllm.environment(spec(), PYTHON, {}, threads=2)["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
+
+
+@pytest.mark.parametrize("args", [{"tensor-parallel-size": 2}, {"distributed-executor-backend": "mp"}])
+def test_several_workers_are_left_to_vllm(args: dict[str, object]) -> None:
+    assert "uni" not in _argv(engine_args=args)
+    assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in vllm.environment(spec(engine_args=args), PYTHON, {}, threads=2)
+
+
+def test_faster_openmp_is_preloaded_on_a_cpu() -> None:
+    assert vllm.environment(spec(), PYTHON, {}, threads=2, preload="/o.so")["LD_PRELOAD"] == "/o.so"
+    assert "LD_PRELOAD" not in vllm.environment(spec(flavour="vllm"), PYTHON, {}, threads=2, preload="/o.so")

@@ -24,6 +24,7 @@ from workers.engines.spec import ReplicaSpec
 ROOT = Path(__file__).resolve().parents[3]
 _SHIM = ("-S", "-E", "-m", "workers.backends.process.shim")
 _START_SECONDS = 20
+_MOST_THREADS = 16
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,8 @@ class ProcessBackend:
     def for_vllm(cls, replicas_dir: Path, engines_dir: Path) -> "ProcessBackend":
         def command_for(spec: ReplicaSpec, port: int) -> Command:
             python = python_of(spec.flavour, engines_dir)
-            return Command(
-                vllm.argv(spec, python, port), vllm.environment(spec, python, os.environ, os.cpu_count() or 1)
-            )
+            environment = vllm.environment(spec, python, os.environ, threads=_threads(), preload=_openmp(python))
+            return Command(vllm.argv(spec, python, port), environment)
 
         def check(spec: ReplicaSpec) -> None:
             python = python_of(spec.flavour, engines_dir)
@@ -142,6 +142,17 @@ class ProcessBackend:
         order = directory.order()
         if order and order.drain_seconds != spec.drain_seconds:
             directory.write_order(replace(order, drain_seconds=float(spec.drain_seconds)))
+
+
+def _threads() -> int:
+    """The processors we may use; small models gain nothing from more than `_MOST_THREADS`."""
+    return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+
+
+def _openmp(python: Path) -> str:
+    """Intel's OpenMP, where the environment has it: a third faster than the one in torch, measured on two cores."""
+    library = python.parent.parent / "lib" / "libiomp5.so"
+    return str(library) if library.exists() else ""
 
 
 def _clean(directory: ReplicaDirectory) -> None:

@@ -55,7 +55,7 @@ class LogFile:
         return self._path.with_suffix(f".{number}{self._path.suffix}")
 
 
-def tail(path: Path, most_bytes: int = 4096, lines: int = 20) -> str:
+def tail(path: Path, most_bytes: int = 16_384, lines: int = 120) -> str:
     """The last lines of a log; empty when there is none."""
     try:
         with path.open("rb") as file:
