@@ -10,7 +10,7 @@ from config.env import load_instance
 def main() -> None:
     load_instance()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    from django.core.management import execute_from_command_line
+    from django.core.management import execute_from_command_line  # noqa: PLC0415 - reads the environment
 
     execute_from_command_line(sys.argv)
 

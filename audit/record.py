@@ -42,19 +42,24 @@ class Target:
 
 
 _HOST = socket.gethostname()
-_counter = itertools.count(1)
-_writer = ""
-_writer_pid = 0
 
 
-def _next_in_line() -> tuple[str, int]:
-    """This process's name as a writer and its next number; a forked child is a writer of its own."""
-    global _writer, _writer_pid, _counter
-    if _writer_pid != os.getpid():
-        _writer_pid = os.getpid()
-        _writer = f"{_HOST}/{_writer_pid}/{uuid7().hex[:12]}"
-        _counter = itertools.count(1)
-    return _writer, next(_counter)
+class _Writer:
+    """This process as a writer: its name, and a number for each event, so that a gap shows a loss."""
+
+    def __init__(self) -> None:
+        self.name = f"{_HOST}/{os.getpid()}/{uuid7().hex[:12]}"
+        self.numbers = itertools.count(1)
+
+
+_writers = [_Writer()]
+
+
+def _renew_writer() -> None:
+    _writers[0] = _Writer()
+
+
+os.register_at_fork(after_in_child=_renew_writer)  # a forked child is a writer of its own
 
 
 def record(
@@ -71,17 +76,18 @@ def record(
 ) -> Event:
     """Append one event in the current transaction: it is there if and only if the change it tells of is.
 
-    `changes` maps a field to ``[before, after]`` and never holds a secret. Raises ValueError for an unregistered operation.
+    `changes` maps a field to ``[before, after]`` and never holds a secret. Raises ValueError for an unregistered
+    operation.
     """
-    writer, number = _next_in_line()
+    writer = _writers[0]
     event = Event(
         id=uuid7(),
         kind=kind,
         operation=Operation(operation).value,
         project=project,
         request_id=actor.request_id,
-        writer=writer,
-        writer_seq=number,
+        writer=writer.name,
+        writer_seq=next(writer.numbers),
         actor_type=actor.type,
         actor_id=actor.id,
         actor_name=actor.name,

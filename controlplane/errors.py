@@ -1,9 +1,9 @@
 """What an action refuses, by name. The REST API, the console and the commands show `message`; `code` stays stable.
 
-    Refused
-    ├── NotAllowed      the actor may not do this
-    ├── Conflict        it clashes with what is there
-    └── Invalid         a value is wrong; `field` names it
+Refused
+├── NotAllowed      the actor may not do this
+├── Conflict        it clashes with what is there
+└── Invalid         a value is wrong; `field` names it
 """
 
 

@@ -29,7 +29,7 @@ class RedisError(Exception):
     """The server answered with an error."""
 
 
-class RedisUnavailable(Exception):  # noqa: N818 - a state, not a mistake
+class RedisUnavailable(Exception):
     """There is no answer from Redis; whether the command was carried out is unknown."""
 
 

@@ -6,268 +6,679 @@ import django.contrib.postgres.fields
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
-import inference.contract.ids
 from django.conf import settings
 from django.db import migrations, models
 
+import inference.contract.ids
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Deployment',
+            name="Deployment",
             fields=[
-                ('id', models.UUIDField(default=inference.contract.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
-                ('name', models.CharField(max_length=52, unique=True, validators=[django.core.validators.RegexValidator('\\A[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?\\Z', 'Use at most 52 lower-case letters, digits and hyphens; begin and end with a letter or digit.')], verbose_name='name')),
-                ('backend', models.CharField(choices=[('process', 'This machine'), ('external', 'Not started by Signalbox')], default='process', max_length=20, verbose_name='backend')),
-                ('flavour', models.CharField(choices=[('vllm-cpu', 'vLLM on CPU'), ('vllm', 'vLLM on CUDA'), ('external', 'OpenAI-compatible URL')], default='vllm-cpu', max_length=20, verbose_name='engine')),
-                ('replicas', models.PositiveSmallIntegerField(default=1, validators=[django.core.validators.MaxValueValidator(64)], verbose_name='replicas')),
-                ('engine_args', models.JSONField(blank=True, default=dict, help_text='For example {"max-model-len": 2048}.', verbose_name='engine arguments')),
-                ('engine_env', models.JSONField(blank=True, default=dict, verbose_name='engine environment')),
-                ('external_url', models.CharField(max_length=200, blank=True, help_text='Only for an engine that Signalbox does not start.', verbose_name='URL')),
-                ('served_name', models.CharField(blank=True, help_text='What the engine calls the model.', max_length=200, verbose_name='served name')),
-                ('drain_seconds', models.PositiveSmallIntegerField(default=30, help_text='Seconds that running requests get before the engine is killed.', verbose_name='drain time')),
-                ('deleted_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='deleted')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=inference.contract.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="changed")),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=52,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "\\A[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?\\Z",
+                                "Use at most 52 lower-case letters, digits and hyphens; begin and end with a letter or digit.",
+                            )
+                        ],
+                        verbose_name="name",
+                    ),
+                ),
+                (
+                    "backend",
+                    models.CharField(
+                        choices=[("process", "This machine"), ("external", "Not started by Signalbox")],
+                        default="process",
+                        max_length=20,
+                        verbose_name="backend",
+                    ),
+                ),
+                (
+                    "flavour",
+                    models.CharField(
+                        choices=[
+                            ("vllm-cpu", "vLLM on CPU"),
+                            ("vllm", "vLLM on CUDA"),
+                            ("external", "OpenAI-compatible URL"),
+                        ],
+                        default="vllm-cpu",
+                        max_length=20,
+                        verbose_name="engine",
+                    ),
+                ),
+                (
+                    "replicas",
+                    models.PositiveSmallIntegerField(
+                        default=1, validators=[django.core.validators.MaxValueValidator(64)], verbose_name="replicas"
+                    ),
+                ),
+                (
+                    "engine_args",
+                    models.JSONField(
+                        blank=True,
+                        default=dict,
+                        help_text='For example {"max-model-len": 2048}.',
+                        verbose_name="engine arguments",
+                    ),
+                ),
+                ("engine_env", models.JSONField(blank=True, default=dict, verbose_name="engine environment")),
+                (
+                    "external_url",
+                    models.CharField(
+                        max_length=200,
+                        blank=True,
+                        help_text="Only for an engine that Signalbox does not start.",
+                        verbose_name="URL",
+                    ),
+                ),
+                (
+                    "served_name",
+                    models.CharField(
+                        blank=True,
+                        help_text="What the engine calls the model.",
+                        max_length=200,
+                        verbose_name="served name",
+                    ),
+                ),
+                (
+                    "drain_seconds",
+                    models.PositiveSmallIntegerField(
+                        default=30,
+                        help_text="Seconds that running requests get before the engine is killed.",
+                        verbose_name="drain time",
+                    ),
+                ),
+                ("deleted_at", models.DateTimeField(blank=True, editable=False, null=True, verbose_name="deleted")),
             ],
             options={
-                'verbose_name': 'deployment',
-                'verbose_name_plural': 'deployments',
-                'ordering': ('name',),
+                "verbose_name": "deployment",
+                "verbose_name_plural": "deployments",
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='Model',
+            name="Model",
             fields=[
-                ('id', models.UUIDField(default=inference.contract.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
-                ('name', models.CharField(max_length=52, unique=True, validators=[django.core.validators.RegexValidator('\\A[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?\\Z', 'Use at most 52 lower-case letters, digits and hyphens; begin and end with a letter or digit.')], verbose_name='name')),
-                ('description', models.TextField(blank=True, max_length=2000, verbose_name='description')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=inference.contract.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="changed")),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=52,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "\\A[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?\\Z",
+                                "Use at most 52 lower-case letters, digits and hyphens; begin and end with a letter or digit.",
+                            )
+                        ],
+                        verbose_name="name",
+                    ),
+                ),
+                ("description", models.TextField(blank=True, max_length=2000, verbose_name="description")),
             ],
             options={
-                'verbose_name': 'model',
-                'verbose_name_plural': 'models',
-                'ordering': ('name',),
+                "verbose_name": "model",
+                "verbose_name_plural": "models",
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='Project',
+            name="Project",
             fields=[
-                ('id', models.UUIDField(default=inference.contract.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
-                ('name', models.CharField(max_length=52, unique=True, validators=[django.core.validators.RegexValidator('\\A[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?\\Z', 'Use at most 52 lower-case letters, digits and hyphens; begin and end with a letter or digit.')], verbose_name='name')),
-                ('title', models.CharField(blank=True, max_length=200, verbose_name='title')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=inference.contract.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="changed")),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=52,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "\\A[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?\\Z",
+                                "Use at most 52 lower-case letters, digits and hyphens; begin and end with a letter or digit.",
+                            )
+                        ],
+                        verbose_name="name",
+                    ),
+                ),
+                ("title", models.CharField(blank=True, max_length=200, verbose_name="title")),
             ],
             options={
-                'verbose_name': 'project',
-                'verbose_name_plural': 'projects',
-                'ordering': ('name',),
+                "verbose_name": "project",
+                "verbose_name_plural": "projects",
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('username', models.CharField(error_messages={'unique': 'A user with that username already exists.'}, help_text='Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.', max_length=150, unique=True, validators=[django.contrib.auth.validators.UnicodeUsernameValidator()], verbose_name='username')),
-                ('first_name', models.CharField(blank=True, max_length=150, verbose_name='first name')),
-                ('last_name', models.CharField(blank=True, max_length=150, verbose_name='last name')),
-                ('email', models.EmailField(blank=True, max_length=254, verbose_name='email address')),
-                ('is_staff', models.BooleanField(default=False, help_text='Designates whether the user can log into this admin site.', verbose_name='staff status')),
-                ('is_active', models.BooleanField(default=True, help_text='Designates whether this user should be treated as active. Unselect this instead of deleting accounts.', verbose_name='active')),
-                ('date_joined', models.DateTimeField(default=django.utils.timezone.now, verbose_name='date joined')),
-                ('must_change_password', models.BooleanField(default=False, help_text='The password was given out once and has to be replaced.', verbose_name='must change password')),
-                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
-                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                (
+                    "is_superuser",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates that this user has all permissions without explicitly assigning them.",
+                        verbose_name="superuser status",
+                    ),
+                ),
+                (
+                    "username",
+                    models.CharField(
+                        error_messages={"unique": "A user with that username already exists."},
+                        help_text="Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.",
+                        max_length=150,
+                        unique=True,
+                        validators=[django.contrib.auth.validators.UnicodeUsernameValidator()],
+                        verbose_name="username",
+                    ),
+                ),
+                ("first_name", models.CharField(blank=True, max_length=150, verbose_name="first name")),
+                ("last_name", models.CharField(blank=True, max_length=150, verbose_name="last name")),
+                ("email", models.EmailField(blank=True, max_length=254, verbose_name="email address")),
+                (
+                    "is_staff",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates whether the user can log into this admin site.",
+                        verbose_name="staff status",
+                    ),
+                ),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Designates whether this user should be treated as active. Unselect this instead of deleting accounts.",
+                        verbose_name="active",
+                    ),
+                ),
+                ("date_joined", models.DateTimeField(default=django.utils.timezone.now, verbose_name="date joined")),
+                (
+                    "must_change_password",
+                    models.BooleanField(
+                        default=False,
+                        help_text="The password was given out once and has to be replaced.",
+                        verbose_name="must change password",
+                    ),
+                ),
+                (
+                    "groups",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="The groups this user belongs to. A user will get all permissions granted to each of their groups.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.group",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "user_permissions",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Specific permissions for this user.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.permission",
+                        verbose_name="user permissions",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'user',
-                'verbose_name_plural': 'users',
-                'abstract': False,
+                "verbose_name": "user",
+                "verbose_name_plural": "users",
+                "abstract": False,
             },
             managers=[
-                ('objects', django.contrib.auth.models.UserManager()),
+                ("objects", django.contrib.auth.models.UserManager()),
             ],
         ),
         migrations.CreateModel(
-            name='DeploymentStatus',
+            name="DeploymentStatus",
             fields=[
-                ('deployment', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='status', serialize=False, to='controlplane.deployment')),
-                ('state', models.CharField(choices=[('pending', 'Pending'), ('progressing', 'Progressing'), ('ready', 'Ready'), ('degraded', 'Degraded'), ('failed', 'Failed'), ('stopped', 'Stopped')], default='pending', max_length=20, verbose_name='state')),
-                ('message', models.TextField(blank=True, verbose_name='message')),
-                ('ready_replicas', models.PositiveSmallIntegerField(default=0, verbose_name='ready replicas')),
-                ('observed_at', models.DateTimeField(null=True, verbose_name='observed')),
+                (
+                    "deployment",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="status",
+                        serialize=False,
+                        to="controlplane.deployment",
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("progressing", "Progressing"),
+                            ("ready", "Ready"),
+                            ("degraded", "Degraded"),
+                            ("failed", "Failed"),
+                            ("stopped", "Stopped"),
+                        ],
+                        default="pending",
+                        max_length=20,
+                        verbose_name="state",
+                    ),
+                ),
+                ("message", models.TextField(blank=True, verbose_name="message")),
+                ("ready_replicas", models.PositiveSmallIntegerField(default=0, verbose_name="ready replicas")),
+                ("observed_at", models.DateTimeField(null=True, verbose_name="observed")),
             ],
             options={
-                'verbose_name': 'deployment status',
+                "verbose_name": "deployment status",
             },
         ),
         migrations.CreateModel(
-            name='ManagementToken',
+            name="ManagementToken",
             fields=[
-                ('id', models.UUIDField(default=inference.contract.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
-                ('name', models.CharField(max_length=100, verbose_name='name')),
-                ('digest', models.CharField(editable=False, max_length=64, unique=True)),
-                ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='expires')),
-                ('revoked_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='revoked')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='management_tokens', to=settings.AUTH_USER_MODEL, verbose_name='user')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=inference.contract.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="changed")),
+                ("name", models.CharField(max_length=100, verbose_name="name")),
+                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
+                ("expires_at", models.DateTimeField(blank=True, null=True, verbose_name="expires")),
+                ("revoked_at", models.DateTimeField(blank=True, editable=False, null=True, verbose_name="revoked")),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="management_tokens",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'management token',
-                'verbose_name_plural': 'management tokens',
-                'ordering': ('-created_at',),
+                "verbose_name": "management token",
+                "verbose_name_plural": "management tokens",
+                "ordering": ("-created_at",),
             },
         ),
         migrations.CreateModel(
-            name='ModelVersion',
+            name="ModelVersion",
             fields=[
-                ('id', models.UUIDField(default=inference.contract.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
-                ('name', models.CharField(max_length=52, validators=[django.core.validators.RegexValidator('\\A[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?\\Z', 'Use at most 52 lower-case letters, digits and hyphens; begin and end with a letter or digit.')], verbose_name='version')),
-                ('source', models.CharField(max_length=500, verbose_name='source')),
-                ('max_model_len', models.PositiveIntegerField(blank=True, help_text='In tokens.', null=True, verbose_name='context length')),
-                ('state', models.CharField(choices=[('available', 'Available'), ('retired', 'Retired')], default='available', editable=False, max_length=20, verbose_name='state')),
-                ('model', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='controlplane.model', verbose_name='model')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=inference.contract.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="changed")),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=52,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "\\A[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?\\Z",
+                                "Use at most 52 lower-case letters, digits and hyphens; begin and end with a letter or digit.",
+                            )
+                        ],
+                        verbose_name="version",
+                    ),
+                ),
+                ("source", models.CharField(max_length=500, verbose_name="source")),
+                (
+                    "max_model_len",
+                    models.PositiveIntegerField(
+                        blank=True, help_text="In tokens.", null=True, verbose_name="context length"
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("available", "Available"), ("retired", "Retired")],
+                        default="available",
+                        editable=False,
+                        max_length=20,
+                        verbose_name="state",
+                    ),
+                ),
+                (
+                    "model",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="versions",
+                        to="controlplane.model",
+                        verbose_name="model",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'version',
-                'verbose_name_plural': 'versions',
-                'ordering': ('model__name', '-created_at'),
+                "verbose_name": "version",
+                "verbose_name_plural": "versions",
+                "ordering": ("model__name", "-created_at"),
             },
         ),
         migrations.AddField(
-            model_name='deployment',
-            name='version',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deployments', to='controlplane.modelversion', verbose_name='version'),
+            model_name="deployment",
+            name="version",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="deployments",
+                to="controlplane.modelversion",
+                verbose_name="version",
+            ),
         ),
         migrations.AddField(
-            model_name='model',
-            name='project',
-            field=models.ForeignKey(blank=True, help_text='Empty: every project may use it.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='models', to='controlplane.project', verbose_name='project'),
+            model_name="model",
+            name="project",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="Empty: every project may use it.",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="models",
+                to="controlplane.project",
+                verbose_name="project",
+            ),
         ),
         migrations.AddField(
-            model_name='deployment',
-            name='project',
-            field=models.ForeignKey(blank=True, help_text='Empty: it belongs to the platform.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='deployments', to='controlplane.project', verbose_name='project'),
+            model_name="deployment",
+            name="project",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="Empty: it belongs to the platform.",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="deployments",
+                to="controlplane.project",
+                verbose_name="project",
+            ),
         ),
         migrations.CreateModel(
-            name='ApiKey',
+            name="ApiKey",
             fields=[
-                ('id', models.UUIDField(default=inference.contract.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
-                ('name', models.CharField(max_length=100, verbose_name='name')),
-                ('key_id', models.CharField(editable=False, max_length=8, unique=True, verbose_name='key id')),
-                ('digest', models.CharField(editable=False, max_length=64)),
-                ('routes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=128), blank=True, help_text='Names of the routes it may call; empty means all that its project may call.', null=True, size=None, verbose_name='routes')),
-                ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='expires')),
-                ('revoked_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='revoked')),
-                ('created_by', models.CharField(blank=True, editable=False, max_length=150, verbose_name='created by')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='api_keys', to='controlplane.project', verbose_name='project')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=inference.contract.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="changed")),
+                ("name", models.CharField(max_length=100, verbose_name="name")),
+                ("key_id", models.CharField(editable=False, max_length=8, unique=True, verbose_name="key id")),
+                ("digest", models.CharField(editable=False, max_length=64)),
+                (
+                    "routes",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=128),
+                        blank=True,
+                        help_text="Names of the routes it may call; empty means all that its project may call.",
+                        null=True,
+                        size=None,
+                        verbose_name="routes",
+                    ),
+                ),
+                ("expires_at", models.DateTimeField(blank=True, null=True, verbose_name="expires")),
+                ("revoked_at", models.DateTimeField(blank=True, editable=False, null=True, verbose_name="revoked")),
+                ("created_by", models.CharField(blank=True, editable=False, max_length=150, verbose_name="created by")),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="api_keys",
+                        to="controlplane.project",
+                        verbose_name="project",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'API key',
-                'verbose_name_plural': 'API keys',
-                'ordering': ('-created_at',),
+                "verbose_name": "API key",
+                "verbose_name_plural": "API keys",
+                "ordering": ("-created_at",),
             },
         ),
         migrations.CreateModel(
-            name='Replica',
+            name="Replica",
             fields=[
-                ('id', models.UUIDField(default=inference.contract.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
-                ('name', models.CharField(max_length=63, unique=True, verbose_name='name')),
-                ('ordinal', models.PositiveSmallIntegerField(verbose_name='ordinal')),
-                ('state', models.CharField(choices=[('pending', 'Pending'), ('starting', 'Starting'), ('ready', 'Ready'), ('unhealthy', 'Unhealthy'), ('backoff', 'Waiting to restart'), ('crash_loop', 'Crash loop'), ('stopping', 'Stopping'), ('stopped', 'Stopped')], default='pending', max_length=20, verbose_name='state')),
-                ('reason', models.CharField(blank=True, max_length=64, verbose_name='reason')),
-                ('message', models.TextField(blank=True, verbose_name='message')),
-                ('spec_hash', models.CharField(blank=True, max_length=64)),
-                ('url', models.CharField(blank=True, max_length=300, verbose_name='URL')),
-                ('pid', models.PositiveIntegerField(null=True, verbose_name='process id')),
-                ('restarts', models.PositiveIntegerField(default=0, verbose_name='restarts')),
-                ('retry_at', models.DateTimeField(null=True, verbose_name='next start')),
-                ('started_at', models.DateTimeField(null=True, verbose_name='started')),
-                ('ready_at', models.DateTimeField(null=True, verbose_name='ready since')),
-                ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='replica_set', to='controlplane.deployment', verbose_name='deployment')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=inference.contract.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="changed")),
+                ("name", models.CharField(max_length=63, unique=True, verbose_name="name")),
+                ("ordinal", models.PositiveSmallIntegerField(verbose_name="ordinal")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("starting", "Starting"),
+                            ("ready", "Ready"),
+                            ("unhealthy", "Unhealthy"),
+                            ("backoff", "Waiting to restart"),
+                            ("crash_loop", "Crash loop"),
+                            ("stopping", "Stopping"),
+                            ("stopped", "Stopped"),
+                        ],
+                        default="pending",
+                        max_length=20,
+                        verbose_name="state",
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, max_length=64, verbose_name="reason")),
+                ("message", models.TextField(blank=True, verbose_name="message")),
+                ("spec_hash", models.CharField(blank=True, max_length=64)),
+                ("url", models.CharField(blank=True, max_length=300, verbose_name="URL")),
+                ("pid", models.PositiveIntegerField(null=True, verbose_name="process id")),
+                ("restarts", models.PositiveIntegerField(default=0, verbose_name="restarts")),
+                ("retry_at", models.DateTimeField(null=True, verbose_name="next start")),
+                ("started_at", models.DateTimeField(null=True, verbose_name="started")),
+                ("ready_at", models.DateTimeField(null=True, verbose_name="ready since")),
+                (
+                    "deployment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="replica_set",
+                        to="controlplane.deployment",
+                        verbose_name="deployment",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'replica',
-                'verbose_name_plural': 'replicas',
-                'ordering': ('deployment__name', 'ordinal'),
+                "verbose_name": "replica",
+                "verbose_name_plural": "replicas",
+                "ordering": ("deployment__name", "ordinal"),
             },
         ),
         migrations.CreateModel(
-            name='ReplicaTransition',
+            name="ReplicaTransition",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('at', models.DateTimeField(auto_now_add=True, verbose_name='time')),
-                ('old_state', models.CharField(choices=[('pending', 'Pending'), ('starting', 'Starting'), ('ready', 'Ready'), ('unhealthy', 'Unhealthy'), ('backoff', 'Waiting to restart'), ('crash_loop', 'Crash loop'), ('stopping', 'Stopping'), ('stopped', 'Stopped')], max_length=20, verbose_name='from')),
-                ('new_state', models.CharField(choices=[('pending', 'Pending'), ('starting', 'Starting'), ('ready', 'Ready'), ('unhealthy', 'Unhealthy'), ('backoff', 'Waiting to restart'), ('crash_loop', 'Crash loop'), ('stopping', 'Stopping'), ('stopped', 'Stopped')], max_length=20, verbose_name='to')),
-                ('reason', models.CharField(blank=True, max_length=64, verbose_name='reason')),
-                ('message', models.TextField(blank=True, verbose_name='message')),
-                ('log_tail', models.TextField(blank=True, verbose_name='last log lines')),
-                ('replica', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='history', to='controlplane.replica', verbose_name='replica')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField(auto_now_add=True, verbose_name="time")),
+                (
+                    "old_state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("starting", "Starting"),
+                            ("ready", "Ready"),
+                            ("unhealthy", "Unhealthy"),
+                            ("backoff", "Waiting to restart"),
+                            ("crash_loop", "Crash loop"),
+                            ("stopping", "Stopping"),
+                            ("stopped", "Stopped"),
+                        ],
+                        max_length=20,
+                        verbose_name="from",
+                    ),
+                ),
+                (
+                    "new_state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("starting", "Starting"),
+                            ("ready", "Ready"),
+                            ("unhealthy", "Unhealthy"),
+                            ("backoff", "Waiting to restart"),
+                            ("crash_loop", "Crash loop"),
+                            ("stopping", "Stopping"),
+                            ("stopped", "Stopped"),
+                        ],
+                        max_length=20,
+                        verbose_name="to",
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, max_length=64, verbose_name="reason")),
+                ("message", models.TextField(blank=True, verbose_name="message")),
+                ("log_tail", models.TextField(blank=True, verbose_name="last log lines")),
+                (
+                    "replica",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="history",
+                        to="controlplane.replica",
+                        verbose_name="replica",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'transition',
-                'verbose_name_plural': 'history',
-                'ordering': ('-at', '-id'),
+                "verbose_name": "transition",
+                "verbose_name_plural": "history",
+                "ordering": ("-at", "-id"),
             },
         ),
         migrations.CreateModel(
-            name='Route',
+            name="Route",
             fields=[
-                ('id', models.UUIDField(default=inference.contract.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='changed')),
-                ('name', models.CharField(max_length=128, unique=True, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}\\Z', 'Use at most 128 letters, digits and . _ : / @ -; begin with a letter or digit.')], verbose_name='name')),
-                ('project', models.ForeignKey(blank=True, help_text='Empty: every project may call it.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='routes', to='controlplane.project', verbose_name='project')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=inference.contract.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="changed")),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=128,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "\\A[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}\\Z",
+                                "Use at most 128 letters, digits and . _ : / @ -; begin with a letter or digit.",
+                            )
+                        ],
+                        verbose_name="name",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Empty: every project may call it.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="routes",
+                        to="controlplane.project",
+                        verbose_name="project",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'route',
-                'verbose_name_plural': 'routes',
-                'ordering': ('name',),
+                "verbose_name": "route",
+                "verbose_name_plural": "routes",
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='RouteTarget',
+            name="RouteTarget",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('weight', models.PositiveSmallIntegerField(default=100, help_text='0: no traffic.', validators=[django.core.validators.MaxValueValidator(1000)], verbose_name='weight')),
-                ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='targets', to='controlplane.deployment', verbose_name='deployment')),
-                ('route', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='targets', to='controlplane.route', verbose_name='route')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "weight",
+                    models.PositiveSmallIntegerField(
+                        default=100,
+                        help_text="0: no traffic.",
+                        validators=[django.core.validators.MaxValueValidator(1000)],
+                        verbose_name="weight",
+                    ),
+                ),
+                (
+                    "deployment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="targets",
+                        to="controlplane.deployment",
+                        verbose_name="deployment",
+                    ),
+                ),
+                (
+                    "route",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="targets",
+                        to="controlplane.route",
+                        verbose_name="route",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'target',
-                'verbose_name_plural': 'targets',
-                'ordering': ('id',),
+                "verbose_name": "target",
+                "verbose_name_plural": "targets",
+                "ordering": ("id",),
             },
         ),
         migrations.AddConstraint(
-            model_name='modelversion',
-            constraint=models.UniqueConstraint(fields=('model', 'name'), name='version_name_once_a_model'),
+            model_name="modelversion",
+            constraint=models.UniqueConstraint(fields=("model", "name"), name="version_name_once_a_model"),
         ),
         migrations.AddConstraint(
-            model_name='replica',
-            constraint=models.UniqueConstraint(fields=('deployment', 'ordinal'), name='ordinal_once_a_deployment'),
+            model_name="replica",
+            constraint=models.UniqueConstraint(fields=("deployment", "ordinal"), name="ordinal_once_a_deployment"),
         ),
         migrations.AddConstraint(
-            model_name='routetarget',
-            constraint=models.UniqueConstraint(fields=('route', 'deployment'), name='deployment_once_a_route'),
+            model_name="routetarget",
+            constraint=models.UniqueConstraint(fields=("route", "deployment"), name="deployment_once_a_route"),
         ),
     ]

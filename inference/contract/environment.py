@@ -1,4 +1,4 @@
-"""Reading the environment: typed, with `NAME_FILE` for secrets, and one clear error for a bad value. Both sides read it so."""
+"""Reading the environment: typed, with `NAME_FILE` for secrets, and one clear error for a bad value."""
 
 import os
 from pathlib import Path

@@ -18,7 +18,7 @@ TABLE = "audit_event"
 
 
 class Event(msgspec.Struct, kw_only=True):
-    """One entry of the register. Times are aware datetimes; texts are empty, numbers None, where there is nothing to say."""
+    """One entry of the register. Times are aware; texts are empty, numbers None, where there is nothing to say."""
 
     # which
     id: UUID

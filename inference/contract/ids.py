@@ -6,7 +6,7 @@ import time
 from uuid import UUID
 
 _lock = threading.Lock()
-_last = 0
+_last = [0]
 
 
 def uuid7() -> UUID:
@@ -14,10 +14,9 @@ def uuid7() -> UUID:
 
     48 bits of Unix milliseconds, then 12 bits of sub-millisecond time that double as a counter, then 62 random bits.
     """
-    global _last
     now = time.time_ns() >> 8  # 256 ns steps: more than 12 bits of a millisecond, monotonic once compared
     with _lock:
-        _last = now = max(now, _last + 1)
+        _last[0] = now = max(now, _last[0] + 1)
     milliseconds, rest = divmod(now << 8, 1_000_000)
     fraction = rest * 4096 // 1_000_000
     random = int.from_bytes(os.urandom(8)) & ((1 << 62) - 1)

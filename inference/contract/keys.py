@@ -32,7 +32,7 @@ def _base62(number: int, width: int) -> str:
 
 
 def checksum(body: str) -> str:
-    """Six base-62 characters of CRC-32 over everything before the last underscore: catches typing errors, not attacks."""
+    """Six base-62 characters of CRC-32 over all before the last underscore: catches typing errors, not attacks."""
     return _base62(zlib.crc32(body.encode("ascii")), 6)
 
 

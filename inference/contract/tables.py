@@ -23,7 +23,7 @@ CHANGE_ALL = "all"
 
 
 class ReplicaEntry(msgspec.Struct, frozen=True):
-    """One engine that may take traffic. `url` is ``http://host:port`` without a path; `key` is the engine's own bearer."""
+    """One engine that may take traffic. `url`: ``http://host:port`` without a path; `key`: the engine's own bearer."""
 
     name: str
     url: str
@@ -62,7 +62,7 @@ class RouteTable(msgspec.Struct, frozen=True):
 
 
 class KeyEntry(msgspec.Struct, frozen=True):
-    """What the gateway knows of an API key. `routes` None means all that the project may call; `expires` is Unix seconds."""
+    """What the gateway knows of an API key. `routes` None: all that the project may call; `expires`: Unix seconds."""
 
     id: str
     digest: str

@@ -1,14 +1,17 @@
 """What the limiter says when it does not admit, and what an admitted request holds."""
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Protocol, Self
 
 from . import arithmetic
 from .arithmetic import Header
 from .plan import Dimension, Plan
 
-if TYPE_CHECKING:
-    from .limiter import Limiter
+
+class Settler(Protocol):
+    """The limiter as a lease knows it."""
+
+    def settle(self, lease: "Lease", change: int) -> None: ...
 
 
 class LimitError(Exception):
@@ -24,7 +27,7 @@ class LimitError(Exception):
         self.headers = [*headers, (b"retry-after", b"%d" % self.retry_after)]
 
 
-class LimitExceeded(LimitError):  # noqa: N818 - named for what happened
+class LimitExceeded(LimitError):
     """A limit says no. `dimension` and `subject` bind; `impossible` when one request asks for more than all of it."""
 
     def __init__(
@@ -40,7 +43,7 @@ class LimitExceeded(LimitError):  # noqa: N818 - named for what happened
         super().__init__(message, wait_ms, headers)
 
 
-class LimitsUnavailable(LimitError):  # noqa: N818
+class LimitsUnavailable(LimitError):
     """Limits cannot be checked for now, and nothing is let through unchecked."""
 
     def __init__(self, wait_ms: int) -> None:
@@ -56,7 +59,7 @@ class Lease:
 
     __slots__ = ("_limiter", "at", "begun", "generation", "headers", "id", "plan", "renewed", "settled", "tokens")
 
-    def __init__(self, limiter: "Limiter", plan: Plan, lease: str, tokens: int) -> None:
+    def __init__(self, limiter: Settler, plan: Plan, lease: str, tokens: int) -> None:
         self._limiter = limiter
         self.plan = plan
         self.id = lease

@@ -1,4 +1,4 @@
-"""Somebody's first minutes with the whole product: sign in, see the engine ready, make a key, use it, find it recorded."""
+"""Somebody's first minutes with the whole product: sign in, see the engine ready, make a key, use it."""
 
 import time
 from collections.abc import Iterator
