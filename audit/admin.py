@@ -42,7 +42,7 @@ def bounded() -> Iterator[None]:
 
 
 @admin.register(Event)
-class EventAdmin(ModelAdmin):  # type: ignore[misc]
+class EventAdmin(ModelAdmin):
     list_display = (
         "shown_at",
         "operation",

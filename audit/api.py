@@ -40,7 +40,7 @@ class EventShown(serializers.ModelSerializer[Event]):
         read_only_fields = fields
 
 
-class EventFilters(django_filters.FilterSet):  # type: ignore[misc]  # it comes without types
+class EventFilters(django_filters.FilterSet):
     """All of them compare exactly, but for the two ends of time."""
 
     kind = django_filters.ChoiceFilter(choices=Event.Kind.choices)

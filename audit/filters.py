@@ -47,7 +47,7 @@ class Cursor(SimpleListFilter):
         return queryset
 
 
-class OperationFilter(DropdownFilter):  # type: ignore[misc]
+class OperationFilter(DropdownFilter):
     title = _("operation")
     parameter_name = "operation"
 
@@ -60,7 +60,7 @@ class OperationFilter(DropdownFilter):  # type: ignore[misc]
         return queryset.filter(operation=self.value()) if self.value() else queryset
 
 
-class TimeFilter(RangeDateTimeFilter):  # type: ignore[misc]
+class TimeFilter(RangeDateTimeFilter):
     """Two moments in the console's time zone; Unfold's own reads them without a zone."""
 
     def queryset(self, request: HttpRequest, queryset: Events) -> Events:
@@ -82,7 +82,7 @@ class TimeFilter(RangeDateTimeFilter):  # type: ignore[misc]
 def exact(title: Any, name: str, narrow: Callable[[Events, str], Events]) -> type[TextFilter]:
     """A filter with one line of text."""
 
-    class Exact(TextFilter):  # type: ignore[misc]
+    class Exact(TextFilter):
         parameter_name = name
 
         def queryset(self, request: HttpRequest, queryset: Events) -> Events:

@@ -46,7 +46,7 @@ class Uncounted(Paginator):  # type: ignore[type-arg]
     count = 0
 
 
-class EventList(ChangeList):  # type: ignore[misc]
+class EventList(ChangeList):
     """One page of events, newest first. `older` is the query string of the next page, empty on the last."""
 
     older = ""

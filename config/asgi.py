@@ -1,12 +1,13 @@
 """The console's ASGI application: ``uvicorn config.asgi:application``."""
 
 import os
+from typing import Any
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-_django = get_asgi_application()
+_django: Any = get_asgi_application()  # its annotations are narrower than ASGI's
 
 from django.conf import settings  # noqa: E402 - Django is set up above
 

@@ -7,6 +7,7 @@ import os
 import runpy
 import secrets
 import sys
+import warnings
 
 PRODUCTION = {
     "SECRET_KEY": secrets.token_urlsafe(64),
@@ -15,11 +16,11 @@ PRODUCTION = {
     "ALLOWED_HOSTS": "signalbox.example.com",
     "SIGNALBOX_PLAIN_HTTP": "0",
     "SIGNALBOX_HOME": "/nonexistent",
-    "PYTHONWARNINGS": "ignore",
 }
 
 if __name__ == "__main__":
     os.environ.update(PRODUCTION)
+    warnings.simplefilter("ignore")  # that the database is away is meant
     sys.argv = sys.argv[1:]
     if sys.argv[0] == "-m":
         sys.argv = sys.argv[1:]
