@@ -47,17 +47,23 @@ def is_ready(flavour: str, engines_dir: Path) -> bool:
     return mark == _digest(flavour) and os.access(python_of(flavour, engines_dir), os.X_OK)
 
 
+def is_usable(flavour: str, engines_dir: Path) -> bool:
+    """True when an engine can be started from it: complete, or made by somebody else where we build none."""
+    if lock_file(flavour).exists():
+        return is_ready(flavour, engines_dir)
+    return os.access(python_of(flavour, engines_dir), os.X_OK)
+
+
 def ensure_environment(flavour: str, engines_dir: Path, progress: Progress) -> Path:
     """The Python of the flavour's environment, which is built or rebuilt if need be.
 
     Raises `EngineError`. Two callers at once build once: the second waits.
     """
-    if not lock_file(flavour).exists():
-        if not python_of(flavour, engines_dir).exists():
+    if not is_usable(flavour, engines_dir):
+        if not lock_file(flavour).exists():
             raise EngineError(
                 f"Signalbox does not build the environment {flavour}: make it in {engines_dir / flavour}."
             )
-    elif not is_ready(flavour, engines_dir):
         try:
             engines_dir.mkdir(parents=True, exist_ok=True)
             with _alone(engines_dir / f".{flavour}.lock", progress):

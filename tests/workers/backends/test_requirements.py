@@ -21,20 +21,28 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def python(tmp_path: Path) -> Path:
-    path = tmp_path / "python"
-    path.touch()
+def engines(tmp_path: Path) -> Path:
+    """A directory with an environment for CUDA, made by hand."""
+    path = tmp_path / "engines"
+    python = path / "vllm" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch(mode=0o755)
     return path
 
 
-def _obstacle(python: Path, source: Path | str, memory: int = PLENTY, **fields: object) -> tuple[Obstacle, str]:
+@pytest.fixture(autouse=True)
+def cpu_environment_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requirements, "is_usable", lambda flavour, directory: directory.exists())
+
+
+def _obstacle(engines: Path, source: Path | str, memory: int = PLENTY, **fields: object) -> tuple[Obstacle, str]:
     with pytest.raises(BackendError) as caught:
-        requirements.check(spec(source=str(source), **fields), python, python.parent, lambda: memory)
+        requirements.check(spec(source=str(source), **fields), engines, engines.parent, lambda: memory)
     return caught.value.reason, str(caught.value)
 
 
-def test_all_there(python: Path, model: Path) -> None:
-    requirements.check(spec(source=str(model)), python, python.parent, lambda: PLENTY)
+def test_all_there(engines: Path, model: Path) -> None:
+    requirements.check(spec(source=str(model)), engines, engines.parent, lambda: PLENTY)
 
 
 def test_missing_environment(tmp_path: Path, model: Path) -> None:
@@ -43,31 +51,31 @@ def test_missing_environment(tmp_path: Path, model: Path) -> None:
     assert "make up" in message
 
 
-def test_missing_model(python: Path, tmp_path: Path) -> None:
-    reason, message = _obstacle(python, tmp_path / "empty")
+def test_missing_model(engines: Path, tmp_path: Path) -> None:
+    reason, message = _obstacle(engines, tmp_path / "empty")
     assert reason is Obstacle.MODEL_MISSING
     assert "config.json" in message
 
 
-def test_corrupt_model(python: Path, model: Path) -> None:
+def test_corrupt_model(engines: Path, model: Path) -> None:
     write_manifest(model)
     (model / "config.json").write_text("[]")
-    assert _obstacle(python, model)[0] is Obstacle.MODEL_CORRUPT
+    assert _obstacle(engines, model)[0] is Obstacle.MODEL_CORRUPT
 
 
-def test_too_little_memory(python: Path, model: Path) -> None:
-    reason, message = _obstacle(python, model, memory=2 * 1024**3)
+def test_too_little_memory(engines: Path, model: Path) -> None:
+    reason, message = _obstacle(engines, model, memory=2 * 1024**3)
     assert reason is Obstacle.NO_MEMORY
     assert "2.0 GiB are available and 2.5 are needed" in message
 
 
-def test_model_that_is_still_to_be_fetched(python: Path) -> None:
-    requirements.check(spec(source="hf:org/name"), python, python.parent, lambda: PLENTY)
+def test_model_that_is_still_to_be_fetched(engines: Path) -> None:
+    requirements.check(spec(source="hf:org/name"), engines, engines.parent, lambda: PLENTY)
 
 
-def test_full_disk(python: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk(engines: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requirements, "LOG_DISK_NEEDED", 1 << 60)
-    assert _obstacle(python, model)[0] is Obstacle.NO_DISK
+    assert _obstacle(engines, model)[0] is Obstacle.NO_DISK
 
 
 def test_this_machine_has_memory() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from workers.engines import environment
-from workers.engines.environment import MARK, EngineError, ensure_environment, is_ready
+from workers.engines.environment import MARK, EngineError, ensure_environment, is_ready, is_usable
 
 EMPTY_LOCK = "# nothing\n"
 
@@ -112,6 +112,14 @@ def test_environment_made_by_hand_is_taken(engines: Path) -> None:
     python.parent.mkdir(parents=True)
     python.touch(mode=0o755)
     assert ensure_environment("vllm", engines, print) == python
+    assert is_usable("vllm", engines)
+
+
+def test_half_made_is_not_usable(engines: Path) -> None:
+    _ensure(engines)
+    assert is_usable("tiny", engines)
+    (engines / "tiny" / MARK).unlink()
+    assert not is_usable("tiny", engines)
 
 
 @pytest.mark.parametrize(

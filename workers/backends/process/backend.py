@@ -54,8 +54,7 @@ class ProcessBackend:
             return Command(vllm.argv(spec, python, port), environment)
 
         def check(spec: ReplicaSpec) -> None:
-            python = python_of(spec.flavour, engines_dir)
-            requirements.check(spec, python, replicas_dir, requirements.memory_available)
+            requirements.check(spec, engines_dir, replicas_dir, requirements.memory_available)
 
         return cls(replicas_dir, command_for=command_for, check=check)
 

