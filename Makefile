@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 SOURCES := config controlplane audit workers inference tests bench manage.py
 
-.PHONY: help up setup check test format lock messages
+.PHONY: help up setup check test bench format lock messages
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,10 @@ check: setup ## format, lint, types, import contracts, migrations, settings, tem
 
 test: setup ## every test, the real engine and the real browser included
 	$(VENV)/python -m pytest
+
+bench: setup ## the gateway against nginx, and the limiter, each in one run on this machine
+	$(VENV)/python -m bench.race
+	$(VENV)/python -m bench.limiter
 
 format: setup ## mend what tools can mend
 	$(VENV)/ruff check --fix $(SOURCES)
