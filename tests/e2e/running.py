@@ -6,7 +6,6 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import IO
 
 import httpx
 import psutil
@@ -33,7 +32,6 @@ class RunningSignalbox:
         self.variables = variables
         self._output = home.with_name(home.name + ".output")
         self._process: subprocess.Popen[bytes] | None = None
-        self._file: IO[bytes] | None = None
 
     def environment(self) -> dict[str, str]:
         """What a user's shell has: nothing of the test suite's own instance."""
@@ -49,11 +47,11 @@ class RunningSignalbox:
     def start(self, wait: bool = True) -> float:
         """``make up``; answers how many seconds it took until it told that all is up."""
         begun = time.monotonic()
-        self._file = self._output.open("wb")
-        self._process = subprocess.Popen(
-            ["make", "up"], cwd=env.ROOT, env=self.environment(), stdin=subprocess.DEVNULL, stdout=self._file,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                ["make", "up"], cwd=env.ROOT, env=self.environment(), stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
         while wait and UP not in self.output:
             if self._process.poll() is not None:
                 raise AssertionError(f"make up ended with {self._process.returncode}:\n{self.output}")
@@ -130,15 +128,26 @@ class RunningSignalbox:
         )  # fmt: skip
 
     def processes(self) -> list[psutil.Process]:
-        """Every process of this instance, found by the environment that all of them inherit."""
-        mine = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("SIGNALBOX_HOME") == str(self.home) and process.pid != os.getpid():
-                    mine.append(process)
-            except psutil.Error:
-                continue
-        return mine
+        """Every process of this instance: by the environment that all inherit, or where it works.
+
+        PostgreSQL and vLLM write their title over their environment; both work in a directory of the instance.
+        """
+        return [one for one in psutil.process_iter() if one.pid != os.getpid() and self._is_mine(one)]
+
+    def _is_mine(self, process: psutil.Process) -> bool:
+        try:
+            return (
+                process.environ().get("SIGNALBOX_HOME") == str(self.home)
+                or Path(process.cwd()).is_relative_to(self.home)
+                or str(self.home) in " ".join(process.cmdline())
+            )
+        except (psutil.Error, OSError):
+            return False
+
+    def engine(self) -> psutil.Process:
+        """The process that holds the model: it works in its replica's directory, and nothing there is larger."""
+        there = [one for one in self.processes() if _works_in(one, self.home / "replicas")]
+        return max(there, key=lambda process: process.memory_info().rss)
 
     def find(self, *words: str) -> list[psutil.Process]:
         """Processes of this instance whose command line holds all the words."""
@@ -150,6 +159,13 @@ class RunningSignalbox:
                 return probe.connect_ex(("127.0.0.1", port)) == 0
 
         return [port for port in (self.console_port, self.gateway_port) if taken(port)]
+
+
+def _works_in(process: psutil.Process, directory: Path) -> bool:
+    try:
+        return Path(process.cwd()).is_relative_to(directory)
+    except (psutil.Error, OSError):
+        return False
 
 
 def _line(process: psutil.Process) -> str:

@@ -26,7 +26,7 @@ def kill(processes: list[psutil.Process]) -> set[int]:
 
 
 def test_engine_comes_back_and_history_says_why(signalbox: RunningSignalbox) -> None:
-    kill(signalbox.find("vllm.entrypoints.openai.api_server")[:1])
+    signalbox.engine().kill()
     time.sleep(1)
     took = signalbox.wait_for_answer(90)
     print(f"\nkill -9 of the engine: answers again after {took + 1:.0f} s")
@@ -57,14 +57,14 @@ def test_one_gateway_worker_is_replaced(signalbox: RunningSignalbox) -> None:
 
 
 def test_killed_postgresql_and_valkey_come_back(signalbox: RunningSignalbox) -> None:
-    for words in (("postgres", "-D"), ("valkey-server",)):
+    for words in (("postgres", str(signalbox.home)), ("valkey-server",)):
         kill(signalbox.find(*words)[:1])
     signalbox.wait_for_answer(60)
 
 
 def test_worker_restart_adopts_the_engine(signalbox: RunningSignalbox) -> None:
-    engine = signalbox.find("vllm.entrypoints.openai.api_server")[0].pid
+    engine = signalbox.engine()
     kill(signalbox.find("celery", "worker"))
     time.sleep(12)
     assert signalbox.ask().status_code == 200
-    assert engine in {process.pid for process in signalbox.find("vllm.entrypoints.openai.api_server")}
+    assert signalbox.engine() == engine

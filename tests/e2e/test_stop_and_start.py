@@ -1,12 +1,15 @@
 """Ctrl-C leaves no process, the data stays, and the second start is quick."""
 
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from config import env
 from tests.e2e.running import RunningSignalbox, free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -67,19 +70,18 @@ def test_taken_port_ends_with_one_line(signalbox: RunningSignalbox, fresh_home: 
 
 
 def test_external_engine_is_connected(signalbox: RunningSignalbox, fresh_home: Path) -> None:
-    """A gateway is an OpenAI-compatible engine too: the second instance routes to one that it did not start."""
-    from tests.inference.fake_engine import FakeEngine
-
     second = RunningSignalbox(fresh_home, ENGINE="none")
     port = free_port()
+    engine = subprocess.Popen([sys.executable, env.ROOT / "tests" / "workers" / "fake_engine.py", str(port)])
     try:
         second.start()
-        with FakeEngine(port):
-            done = second.manage("connect", f"http://127.0.0.1:{port}", "--route", "borrowed")
-            assert done.returncode == 0, done.stderr
-            wait_for_route(second, "borrowed")
+        done = second.manage("connect", f"http://127.0.0.1:{port}", "--route", "borrowed")
+        assert done.returncode == 0, done.stderr
+        wait_for_route(second, "borrowed")
     finally:
         second.stop()
+        engine.kill()
+        engine.wait()
 
 
 def wait_for_route(instance: RunningSignalbox, model: str) -> None:

@@ -33,12 +33,15 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(503 if "sick" in BEHAVIOURS else 200, "")
         elif self.path == "/metrics":
             self._answer(200, _metrics())
+        elif self.path == "/v1/models":
+            self._answer(200, json.dumps({"object": "list", "data": [{"id": "m", "object": "model"}]}))
         else:
             self._answer(404, "")
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
-        if self.headers.get("authorization") != f"Bearer {os.environ.get('VLLM_API_KEY', '')}":
+        key = os.environ.get("VLLM_API_KEY")
+        if key and self.headers.get("authorization") != f"Bearer {key}":
             self._answer(401, "{}")
         elif "mute" in BEHAVIOURS:
             self._answer(500, "{}")
