@@ -15,7 +15,7 @@ LEAVE_SECONDS = 1.0
 """between leaving the gateway's tables and SIGTERM: every gateway has read the new tables by then"""
 START_SECONDS = 1800.0
 """an engine may fetch its model first; one that is not ready after this is started anew"""
-UNRESPONSIVE_SECONDS = 60.0
+UNRESPONSIVE_SECONDS = 45.0
 """a running engine that has not been well for this long is started anew"""
 
 

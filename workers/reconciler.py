@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 1.0
 """what a pass waits for probes; slower answers count at the next pass"""
+HUNG_GRACE_SECONDS = 3.0
 
 
 @dataclass
@@ -221,7 +222,8 @@ def _start(name: str, reason: Reason, replicas: Replicas, backend: Backend, now:
 
 def _end(name: str, reason: Reason, replicas: Replicas, backend: Backend) -> None:
     try:
-        backend.delete(name)
+        # One that does not answer finishes no request: waiting for it would only prolong the outage.
+        backend.delete(name, grace_seconds=HUNG_GRACE_SECONDS if reason is Reason.UNRESPONSIVE else None)
     except BackendError as exc:
         logger.warning("replica %s could not be ended, the next pass tries again: %s", name, exc)
         return

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from signal import Signals
+from signal import SIGKILL, Signals
 
 from controlplane.lifecycle import ReplicaState
 from workers.backends.base import BackendError, Phase, ReplicaStatus
@@ -16,7 +16,7 @@ from workers.plan import Reason
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 CRASH_LOOP_AFTER = 4
 LOADING = "loading the model, does not answer yet"
-PROVEN_SECONDS = 60.0
+PROVEN_SECONDS = 15.0
 """ready for this long, a replica has shown that it can start: its failures are forgotten"""
 
 
@@ -82,7 +82,7 @@ def started(record: Record, spec_hash: str, reason: Reason, now: datetime) -> Re
     """After an order to start."""
     fresh = record.spec_hash != spec_hash
     return replace(
-        record, state=ReplicaState.STARTING, reason=reason, message="", spec_hash=spec_hash, retry_at=None,
+        record, state=ReplicaState.STARTING, reason=reason, message=LOADING, spec_hash=spec_hash, retry_at=None,
         restarts=0 if fresh else record.restarts, started_at=now, ready_at=None, pid=None,
     )  # fmt: skip
 
@@ -117,7 +117,7 @@ def _running(record: Record, health: Health | None, now: datetime) -> Record:
     if record.state is ReplicaState.STOPPING:
         return record
     if record.state not in _LIVE:  # adopted: it runs although nobody here remembers having started it
-        record = replace(record, state=ReplicaState.STARTING, reason=Reason.RUNNING, message="", retry_at=None)
+        record = replace(record, state=ReplicaState.STARTING, reason=Reason.RUNNING, message=LOADING, retry_at=None)
     if health is None:
         return record
     if health.ok:
@@ -161,15 +161,17 @@ def _missing(record: Record, now: datetime) -> Record:
     return record
 
 
-_ERROR = re.compile(r"\w(Error|Exception)\b|error:")
+_ERROR = re.compile(r"^(?!.*\b(WARNING|INFO)\b).*(\w(Error|Exception)\b|error:)")
 
 
 def how_it_ended(status: ReplicaStatus) -> str:
     """For people: exit code or signal, and the last line of the log that says something."""
     if status.exit_signal:
-        how = f"killed by {Signals(status.exit_signal).name}"
-    else:
-        how = status.message or f"ended with exit code {status.exit_code}"
+        by_whom = ", by hand or by the kernel for lack of memory" if status.exit_signal == SIGKILL else ""
+        return f"killed by {Signals(status.exit_signal).name}{by_whom}"
+    if status.message:
+        return status.message
+    how = f"ended with exit code {status.exit_code}"
     lines = [
         line.strip() for line in status.log_tail.splitlines() if line.strip() and not line.startswith("signalbox: ")
     ]

@@ -138,7 +138,7 @@ def test_crash_loop_is_a_state_with_the_last_lines(stage: Stage, deployment: Dep
     stage.prober.ill.add("web-0")
     for _ in range(CRASH_LOOP_AFTER):
         stage.look()
-        stage.backend.die("web-0", log_tail="ValueError: no such flag\n")
+        stage.backend.die("web-0", signal=0, log_tail="ValueError: no such flag\n")
         stage.look()
         stage.wait(70)
     assert _states() == {"web-0": ReplicaState.CRASH_LOOP}

@@ -56,7 +56,7 @@ def test_ready_one_that_falls_silent_leaves_rotation_and_returns() -> None:
 def test_death_is_told_and_waits() -> None:
     found = _follow(READY, EXITED)
     assert (found.state, found.reason, found.restarts) == (ReplicaState.BACKOFF, Happened.KILLED, 1)
-    assert found.message == "killed by SIGKILL: RuntimeError: out of luck"
+    assert found.message == "killed by SIGKILL, by hand or by the kernel for lack of memory"
     assert found.retry_at == NOW + timedelta(seconds=1)
 
 
@@ -112,6 +112,11 @@ def test_backoff_is_spread() -> None:
     [
         (replace(RUNNING, exit_code=2), "ended with exit code 2"),
         (replace(RUNNING, message="its supervisor was killed"), "its supervisor was killed"),
+        (replace(RUNNING, exit_signal=11), "killed by SIGSEGV"),
+        (
+            replace(RUNNING, exit_code=1, log_tail="RuntimeError: no\nWARNING like OSError: x\nbye"),
+            "ended with exit code 1: RuntimeError: no",
+        ),
         (replace(RUNNING, exit_code=1, log_tail="a\nlast\n\nsignalbox: x"), "ended with exit code 1: last"),
     ],
 )

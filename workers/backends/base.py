@@ -70,8 +70,11 @@ class Backend(Protocol):
         Running with another hash: its end is ordered, and a later `apply` starts the new one.
         """
 
-    def delete(self, name: str) -> None:
-        """Order its end: SIGTERM, the drain time, then SIGKILL, without waiting for it. Ended: it is forgotten."""
+    def delete(self, name: str, *, grace_seconds: float | None = None) -> None:
+        """Order its end: SIGTERM, the drain time, then SIGKILL, without waiting for it. Ended: it is forgotten.
+
+        `grace_seconds` takes the place of the drain time of its spec.
+        """
 
     def observe(self) -> list[ReplicaStatus]:
         """All replicas of this backend that are not forgotten, those of other specs and deployments included."""

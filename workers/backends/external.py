@@ -32,7 +32,7 @@ class ExternalBackend:
             }  # fmt: skip
             self._call("hset", HASH, spec.name, json.dumps(entry))
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, *, grace_seconds: float | None = None) -> None:
         self._call("hdel", HASH, name)
 
     def observe(self) -> list[ReplicaStatus]:

@@ -28,7 +28,7 @@ class MemoryBackend:
         elif known.phase is Phase.RUNNING and known.spec_hash != spec.spec_hash:
             self.delete(spec.name)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, *, grace_seconds: float | None = None) -> None:
         if self.fail:
             raise self.fail
         known = self.replicas.get(name)

