@@ -29,18 +29,28 @@ class Record:
     __slots__ = (
         "_common",
         "_durable",
+        "_limits",
         "_register",
         "_request",
         "attempts",
         "choice",
         "closed",
+        "events",
         "id",
         "output",
         "usage",
     )
 
     def __init__(
-        self, register: Register, request: Request, principal: Principal, *, operation: str, call: Call, body: bytes
+        self,
+        register: Register,
+        request: Request,
+        principal: Principal,
+        *,
+        operation: str,
+        call: Call,
+        body: bytes,
+        limits: dict[str, Any] | None = None,
     ) -> None:
         """Queue the intent. Raises `AuditUnavailable` when the register is down."""
         register.require()
@@ -51,6 +61,9 @@ class Record:
         self.usage: Usage | None = None
         self.choice: Choice | None = None
         self.attempts = 0
+        self.events = 0
+        """of a stream that went to the client: about as many tokens, when the engine tells no usage"""
+        self._limits = limits
         self.closed = False
         self._common: dict[str, Any] = {
             "operation": operation,
@@ -128,6 +141,8 @@ class Record:
 
     def _detail(self) -> dict[str, Any]:
         detail: dict[str, Any] = {"attempts": self.attempts}
+        if self._limits is not None:
+            detail["limits"] = self._limits
         if self.choice is not None:
             detail["deployment"] = self.choice.target.deployment
             detail["routing"] = self.choice.reason.value
@@ -135,12 +150,20 @@ class Record:
 
 
 def note_refusal(
-    register: Register, request: Request, operation: str, error: GatewayError, principal: Principal | None
+    register: Register,
+    request: Request,
+    operation: str,
+    error: GatewayError,
+    principal: Principal | None,
+    **more: Any,
 ) -> None:
-    """Record that somebody was turned away at the door. Best effort: it delays nobody and never fills the memory."""
+    """Record that somebody was turned away at the door. Best effort: it delays nobody and never fills the memory.
+
+    `more` are further columns of the row.
+    """
     event = Event(
         id=uuid7(),
-        kind="security",
+        kind=more.pop("kind", "security"),
         operation=operation,
         project=principal.project if principal else "",
         request_id=request.id,
@@ -157,5 +180,6 @@ def note_refusal(
         client=request.client,
         status=error.code,
         status_code=error.status,
+        **more,
     )
     register.note(pack_row(event))

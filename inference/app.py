@@ -20,6 +20,8 @@ from inference.errors import (
     openai_body,
 )
 from inference.handler import Gateway, handle
+from inference.limits import Limiter
+from inference.places import claim
 from inference.register import Register
 from inference.request import Receive, Request, Scope, Send
 from inference.tables import Tables
@@ -67,7 +69,9 @@ class App:
             Upstream(
                 Timeouts(config.connect_seconds, config.first_byte_seconds, config.chunk_seconds, config.idle_seconds)
             ),
+            _limiter(config),
         )
+        await self._gateway.limiter.start(patience=0)
         self._writing = asyncio.create_task(self._gateway.register.run())
         self._spawn(self._gateway.tables.follow())
         self._spawn(self._prune())
@@ -80,6 +84,7 @@ class App:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.wait({self._writing}, timeout=self._config.register_seconds * 2)
         self._gateway.upstream.close()
+        await self._gateway.limiter.close()
         await self._redis.aclose()
         if self._log is not None:
             self._log.flush()
@@ -156,6 +161,17 @@ class App:
         observe.measure(request, error)
         if self._log is not None and self._log.add(observe.line(request, error)):
             asyncio.get_running_loop().call_later(self._log.EVERY, self._log.flush)
+
+
+def _limiter(config: Config) -> Limiter:
+    """This process's part in the limits. Its place tells it apart, as long as there are no gateways elsewhere."""
+    everywhere = max(config.all_workers, config.workers)
+    return Limiter(
+        config.redis_url,
+        gateways=everywhere,
+        place=claim(config.workers) if everywhere == config.workers else None,
+        longest_request=max(config.first_byte_seconds, config.drain_seconds),
+    )
 
 
 def _require(request: Request, method: str) -> None:

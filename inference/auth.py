@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from inference.contract import keys
+from inference.contract.limits import LimitEntry
 from inference.contract.tables import decode_key
 from inference.errors import ExpiredKey, Forbidden, InvalidKey, MissingKey, TablesMissing, UnknownModel
 from inference.snapshot import Route
@@ -24,6 +25,7 @@ class Principal(msgspec.Struct, frozen=True):
     project: str
     routes: frozenset[str] | None
     expires: float | None
+    limits: tuple[LimitEntry, ...] = ()
 
 
 class Authenticator:
@@ -69,7 +71,7 @@ class Authenticator:
         if not hmac.compare_digest(entry.digest, keys.digest(token, self._pepper)):
             raise InvalidKey
         routes = None if entry.routes is None else frozenset(entry.routes)
-        return Principal(entry.id, entry.name, entry.project, routes, entry.expires), published
+        return Principal(entry.id, entry.name, entry.project, routes, entry.expires, entry.limits), published
 
 
 def may_call(principal: Principal, route: Route) -> bool:

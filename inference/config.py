@@ -25,6 +25,8 @@ class Config:
     """``/metrics``, ``/healthz`` and ``/readyz`` for the operator, away from the clients' port"""
     workers: int = 2
     """processes that share the port"""
+    all_workers: int = 0
+    """gateway processes on all machines, for what limits do without Redis; 0: this machine's are all there are"""
     drain_seconds: int = 600
     """how long open streams may go on after SIGTERM"""
     body_bytes: int = 4 * MIB
@@ -65,6 +67,7 @@ class Config:
             port=env.integer("SIGNALBOX_GATEWAY_PORT", 8080, lowest=1, highest=65_535),
             metrics_port=env.integer("SIGNALBOX_GATEWAY_METRICS_PORT", 9108, lowest=1, highest=65_535),
             workers=env.integer("SIGNALBOX_GATEWAY_WORKERS", 2, lowest=1, highest=256),
+            all_workers=env.integer("SIGNALBOX_GATEWAY_ALL_WORKERS", 0, lowest=0, highest=4096),
             drain_seconds=env.integer("SIGNALBOX_GATEWAY_DRAIN_SECONDS", 600, lowest=1, highest=86_400),
             body_bytes=env.integer("SIGNALBOX_GATEWAY_BODY_BYTES", 4 * MIB, lowest=1024, highest=1024 * MIB),
             header_bytes=env.integer("SIGNALBOX_GATEWAY_HEADER_BYTES", 16 * 1024, lowest=1024, highest=MIB),

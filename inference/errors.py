@@ -14,9 +14,11 @@ GatewayError
 │   └── ExpiredKey
 ├── Forbidden 403
 ├── UnknownModel 404
+├── RateLimited 429         with retry-after
 ├── Unavailable 503         with retry-after
 │   ├── TablesMissing
 │   ├── NoReadyReplica
+│   ├── LimitsUnknown
 │   └── AuditUnavailable
 ├── UpstreamError 502       carries `retriable`
 │   ├── UpstreamTimeout 504
@@ -130,6 +132,14 @@ class UnknownModel(GatewayError):
     param = "model"
 
 
+class RateLimited(GatewayError):
+    """A limit of this key, its project or the model is reached."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+    type = "rate_limit_exceeded"
+
+
 class Unavailable(GatewayError):
     """The gateway cannot serve this now."""
 
@@ -149,6 +159,12 @@ class NoReadyReplica(Unavailable):
 
     code = "no_ready_replica"
     retry_after = 5
+
+
+class LimitsUnknown(Unavailable):
+    """Limits cannot be checked for the moment. Please try again shortly."""
+
+    code = "limits_unavailable"
 
 
 class AuditUnavailable(Unavailable):

@@ -171,6 +171,7 @@ async def _relay_stream(passage: Passage, reply: Reply) -> None:
         while piece := await connection.read():
             if events := stream.feed(piece):
                 record.output.update(events)
+                record.events += events.count(b"\n\n")
                 await request.write(events, more=True)
             record.usage = stream.usage
         end = stream.finish()

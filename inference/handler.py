@@ -1,11 +1,13 @@
 """The story of a request: authenticate, admit, route, forward, account."""
 
 from inference.accounting import Record, note_refusal
+from inference.admission import Admission
 from inference.auth import Authenticator, Principal, authorized_route
 from inference.config import Config
 from inference.endpoints.endpoint import Endpoint
 from inference.errors import Forbidden, GatewayError, InternalError, Unauthenticated
 from inference.forwarding import Passage, forward, relay
+from inference.limits import Limiter
 from inference.register import Register
 from inference.request import Request
 from inference.tables import Tables
@@ -15,12 +17,16 @@ from inference.upstream import Upstream
 class Gateway:
     """What all requests of a process share."""
 
-    def __init__(self, config: Config, tables: Tables, register: Register, upstream: Upstream) -> None:
+    def __init__(
+        self, config: Config, tables: Tables, register: Register, upstream: Upstream, limiter: Limiter
+    ) -> None:
         self.config = config
         self.tables = tables
         self.register = register
         self.upstream = upstream
+        self.limiter = limiter
         self.keys = Authenticator(tables, config.secret_key)
+        self.admission = Admission(tables, limiter, register)
 
 
 async def handle(gateway: Gateway, endpoint: Endpoint, request: Request) -> None:
@@ -35,16 +41,21 @@ async def handle(gateway: Gateway, endpoint: Endpoint, request: Request) -> None
         note_refusal(gateway.register, request, endpoint.operation, refusal, principal)
         raise
     request.route, request.project = route, principal.project
-    record = Record(gateway.register, request, principal, operation=endpoint.operation, call=call, body=body)
-    passage = Passage(endpoint, route, call, request, record)
-    try:
-        with await forward(gateway.upstream, passage) as reply:
-            await relay(passage, reply)
-    except GatewayError as error:
-        if not record.closed:
-            await record.close_failed(error)
-        raise
-    finally:
-        request.usage = record.usage
-        if not record.closed:  # cancelled, because the drain time is over
-            record.close_failed(InternalError())
+    with await gateway.admission.admit(request, principal, route, endpoint.operation, call) as admitted:
+        record = Record(
+            gateway.register, request, principal,
+            operation=endpoint.operation, call=call, body=body, limits=admitted.detail,
+        )  # fmt: skip
+        admitted.watch(record)
+        passage = Passage(endpoint, route, call, request, record)
+        try:
+            with await forward(gateway.upstream, passage) as reply:
+                await relay(passage, reply)
+        except GatewayError as error:
+            if not record.closed:
+                await record.close_failed(error)
+            raise
+        finally:
+            request.usage = record.usage
+            if not record.closed:  # cancelled, because the drain time is over
+                record.close_failed(InternalError())

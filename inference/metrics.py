@@ -35,6 +35,7 @@ UPSTREAM_FAILURES = Counter(
     "signalbox_gateway_upstream_failures_total", "Failed attempts at engines.", ("deployment", "replica", "reason")
 )
 ROUTED = Counter("signalbox_gateway_routed_total", "Routing decisions.", ("deployment", "reason"))
+LIMITED = Counter("signalbox_gateway_limited_total", "Requests refused by a limit.", ("limit",))
 AUDIT_LAG = Gauge(
     "signalbox_audit_lag_seconds", "How long the oldest row of the last commit waited.", multiprocess_mode="livemax"
 )

@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from inference.contract.limits import LimitTable
 from inference.contract.tables import ReplicaEntry, RouteEntry, RouteTable, TargetEntry
+from inference.limits import LimitBook
 
 Address = tuple[str, int, bool]
 """host, port, TLS"""
@@ -54,23 +56,30 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """All routes at one moment. It is replaced, never changed."""
+    """All routes and the limits on them at one moment. It is replaced, never changed."""
 
     routes: Mapping[str, Route]
     addresses: frozenset[Address] = frozenset()
     """of all ready replicas"""
+    limits: LimitBook = LimitBook()
+    """of projects and routes"""
 
 
 EMPTY = Snapshot(MappingProxyType({}))
 
 
-def build(table: RouteTable) -> Snapshot:
+def build(table: RouteTable, limits: LimitBook = EMPTY.limits) -> Snapshot:
     """The snapshot of a published table. A replica whose URL cannot be used is left out, not fatal."""
     routes = {entry.name: _route(entry) for entry in table.routes}
     addresses = (
         replica.address for route in routes.values() for target in route.targets for replica in target.replicas
     )
-    return Snapshot(MappingProxyType(routes), frozenset(addresses))
+    return Snapshot(MappingProxyType(routes), frozenset(addresses), limits)
+
+
+def with_limits(snapshot: Snapshot, table: LimitTable) -> Snapshot:
+    """The same routes under these limits."""
+    return msgspec.structs.replace(snapshot, limits=LimitBook(table))
 
 
 def _route(entry: RouteEntry) -> Route:

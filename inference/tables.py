@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from inference import snapshot
-from inference.contract import tables
+from inference.contract import limits, tables
 from inference.errors import TablesMissing
 from inference.snapshot import Snapshot
 
@@ -29,7 +29,7 @@ Changes = list[tuple[bytes, Mapping[bytes, bytes]]]
 
 
 class Tables:
-    """Routes as a snapshot, keys as they were published (each is decoded when it is first used)."""
+    """Routes and limits as a snapshot, keys as they were published (each is decoded when it is first used)."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis: Any = redis  # its stubs leave open whether an answer is bytes or text; here all are bytes
@@ -48,7 +48,7 @@ class Tables:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The routes. Raises `TablesMissing` as long as none were ever read."""
+        """The routes and limits. Raises `TablesMissing` as long as none were ever read."""
         if self._generation is None:
             raise TablesMissing
         return self._snapshot
@@ -97,6 +97,8 @@ class Tables:
             return
         if tables.CHANGE_ROUTES in kinds:
             self._take_routes(await self._redis.get(tables.ROUTES))
+        if tables.CHANGE_LIMITS in kinds:
+            self._take_limits(await self._redis.get(limits.TABLE))
         key = tables.CHANGE_KEY.encode()
         await self._take_keys({fields.get(b"id", b"").decode() for _, fields in changes if fields.get(b"kind") == key})
 
@@ -112,7 +114,12 @@ class Tables:
 
     def _take_routes(self, payload: bytes | None) -> None:
         if payload is not None:
-            self._snapshot = snapshot.build(tables.decode_routes(payload))
+            self._snapshot = snapshot.build(tables.decode_routes(payload), self._snapshot.limits)
+
+    def _take_limits(self, payload: bytes | None) -> None:
+        """Absent limits change nothing: a limit is taken away by a table without it, never by a lost one."""
+        if payload is not None:
+            self._snapshot = snapshot.with_limits(self._snapshot, limits.decode_table(payload))
 
     async def _reload(self) -> None:
         """Read everything. Repeated when a full publish came in between, so the result is of one generation."""
@@ -124,12 +131,13 @@ class Tables:
                 await asyncio.sleep(GENERATION_EVERY / 4)
                 continue
             last = await self._redis.xrevrange(tables.CHANGES, count=1)
-            routes = await self._redis.get(tables.ROUTES)
+            routes, limited = await self._redis.mget(tables.ROUTES, limits.TABLE)
             keys = await self._scan_keys()
             if await self._redis.get(tables.GENERATION) == generation:
                 break
         self._position = last[0][0] if last else b"0-0"
         self._take_routes(routes)
+        self._take_limits(limited)
         self.keys = keys
         self._generation = generation
         self._report("")

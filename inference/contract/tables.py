@@ -5,10 +5,13 @@ Keys in Redis (all under `PREFIX`):
 - ``routes``      one value, MessagePack of `RouteTable`
 - ``keys``        a hash, key id -> MessagePack of `KeyEntry`; a revoked key is deleted
 - ``generation``  a random token set by each full publish; a gateway that reads another one (or none) reloads everything
-- ``changes``     a stream; one entry a change, fields ``kind`` (`CHANGE_ROUTES`, `CHANGE_KEY`, `CHANGE_ALL`) and ``id``
+- ``limits``      one value, MessagePack of `limits.LimitTable`; the limits of a key ride in its `KeyEntry`
+- ``changes``     a stream; one entry a change, fields ``kind`` (one of `CHANGE_…`) and ``id``
 """
 
 import msgspec
+
+from inference.contract.limits import LimitEntry
 
 PREFIX = "signalbox:gateway:"
 ROUTES = PREFIX + "routes"
@@ -19,6 +22,7 @@ CHANGES_KEPT = 10_000
 
 CHANGE_ROUTES = "routes"
 CHANGE_KEY = "key"
+CHANGE_LIMITS = "limits"
 CHANGE_ALL = "all"
 
 
@@ -70,6 +74,8 @@ class KeyEntry(msgspec.Struct, frozen=True):
     name: str
     routes: tuple[str, ...] | None = None
     expires: float | None = None
+    limits: tuple[LimitEntry, ...] = ()
+    """of the key, and of the key on single routes"""
 
 
 encode = msgspec.msgpack.Encoder().encode

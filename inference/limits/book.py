@@ -16,6 +16,8 @@ class LimitBook:
 
         `owner` is the route's own project, None for a route of all; `key_limits` come with the key.
         """
+        if not self._entries and not key_limits:
+            return ()
         found = [entry for entry in key_limits if entry.route in {"", route}]
         names = (project, "", False), (project, route, False), (owner or PLATFORM, route, True)
         found += [self._entries[name] for name in names if name in self._entries]
