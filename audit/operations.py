@@ -9,6 +9,14 @@ class Operation(StrEnum):
     # inference (written by the gateway)
     INFERENCE_CHAT = "inference.chat"
     INFERENCE_COMPLETION = "inference.completion"
+    INFERENCE_RESPONSE = "inference.response"
+    INFERENCE_MESSAGE = "inference.message"
+    INFERENCE_COUNT_TOKENS = "inference.count_tokens"
+    INFERENCE_EMBEDDING = "inference.embedding"
+    INFERENCE_RERANK = "inference.rerank"
+    INFERENCE_SCORE = "inference.score"
+    INFERENCE_TOKENIZE = "inference.tokenize"
+    INFERENCE_DETOKENIZE = "inference.detokenize"
     # people and access
     USER_CREATED = "user.created"
     USER_PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - a name, not a password

@@ -9,15 +9,14 @@ import msgspec
 
 from inference import metrics, observe, tables
 from inference.config import Config
-from inference.endpoints import models, openai
-from inference.endpoints.endpoint import Endpoint
+from inference.endpoints import models
+from inference.endpoints.table import ENDPOINTS, error_body_at
 from inference.errors import (
     ClientClosed,
     GatewayError,
     InternalError,
     UnknownPath,
     WrongMethod,
-    openai_body,
 )
 from inference.handler import Gateway, handle
 from inference.limits import Limiter
@@ -29,7 +28,6 @@ from inference.upstream import Timeouts, Upstream
 
 logger = logging.getLogger(__name__)
 
-ENDPOINTS: dict[str, Endpoint] = {endpoint.path: endpoint for endpoint in (*openai.ENDPOINTS,)}
 PRUNE_EVERY = 1.0
 
 
@@ -128,7 +126,7 @@ class App:
         finally:
             metrics.INFLIGHT.dec()
         if error is not None and not request.status and not isinstance(error, ClientClosed):
-            await request.fail(error, (endpoint.error_body if endpoint else openai_body)(error))
+            await request.fail(error, error_body_at(request.path)(error, request.id))
         self._observe(request, error)
 
     async def _serve_small(self, request: Request, *, known: bool) -> None:
@@ -176,4 +174,4 @@ def _limiter(config: Config) -> Limiter:
 
 def _require(request: Request, method: str) -> None:
     if request.method != method:
-        raise WrongMethod(f"Use {method} for this path.")
+        raise WrongMethod(method)

@@ -1,8 +1,8 @@
-# ruff: noqa: N818 - errors are named for what happened
 """Every error a client of the gateway can meet, in one tree. The attributes are the policy: callers parse no text.
 
 GatewayError
 ├── BadRequest 400
+│   ├── RemoteMedia
 │   ├── UnknownPath 404
 │   ├── WrongMethod 405
 │   ├── SlowBody 408
@@ -13,7 +13,10 @@ GatewayError
 │   ├── InvalidKey          malformed, unknown or revoked: the answer does not say which
 │   └── ExpiredKey
 ├── Forbidden 403
+│   ├── EndpointNotAllowed
+│   └── AddressNotAllowed
 ├── UnknownModel 404
+├── EngineRefused 4xx       the engine's own words in the shape of the client's API
 ├── RateLimited 429         with retry-after
 ├── Unavailable 503         with retry-after
 │   ├── TablesMissing
@@ -40,6 +43,8 @@ class GatewayError(Exception):
     type = "server_error"
     param: str | None = None
     retry_after: int | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """further ones of the answer"""
 
     def __init__(self, message: str = "", *, param: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
@@ -55,6 +60,12 @@ class BadRequest(GatewayError):
     type = "invalid_request_error"
 
 
+class RemoteMedia(BadRequest):
+    """Media must come as a data URL; this project may not refer to other hosts."""
+
+    code = "remote_media_not_allowed"
+
+
 class UnknownPath(BadRequest):
     """There is nothing at this path. See /v1/models for what this key may call."""
 
@@ -67,6 +78,10 @@ class WrongMethod(BadRequest):
 
     status = 405
     code = "method_not_allowed"
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__(f"Use {allowed} for this path.")
+        self.headers = ((b"allow", allowed.encode("ascii")),)
 
 
 class SlowBody(BadRequest):
@@ -120,7 +135,34 @@ class Forbidden(GatewayError):
     status = 403
     code = "model_not_allowed"
     type = "permission_error"
-    param = "model"
+    param: str | None = "model"
+
+
+class EndpointNotAllowed(Forbidden):
+    """This API key may not call that endpoint."""
+
+    code = "endpoint_not_allowed"
+    param = None
+
+
+class AddressNotAllowed(Forbidden):
+    """This API key may not be used from that address."""
+
+    code = "ip_not_allowed"
+    param = None
+
+
+class EngineRefused(GatewayError):
+    """The engine refused the request."""
+
+    type = "invalid_request_error"
+    code = "refused_by_engine"
+
+    def __init__(self, message: str, status: int, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        if code:
+            self.code = code
 
 
 class UnknownModel(GatewayError):
@@ -214,6 +256,7 @@ class InternalError(GatewayError):
     """Something went wrong inside the gateway; its log tells more under this request id."""
 
 
-def openai_body(error: GatewayError) -> bytes:
-    """The error object of OpenAI's API: the one place where an error becomes JSON."""
+def openai_body(error: GatewayError, request_id: str = "") -> bytes:
+    """The error object of OpenAI's API, which tells the request's id in a header only."""
+    del request_id
     return _encode({"error": {"message": str(error), "type": error.type, "param": error.param, "code": error.code}})

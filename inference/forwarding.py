@@ -7,8 +7,9 @@ from inference import metrics
 from inference.accounting import Record
 from inference.endpoints.call import Call
 from inference.endpoints.endpoint import Endpoint
+from inference.endpoints.refusals import in_shape
 from inference.errors import GatewayError, NoReadyReplica, UpstreamBusy, UpstreamError
-from inference.request import Header, Request
+from inference.request import JSON, Header, Request
 from inference.routing import Choice, pick
 from inference.snapshot import Route
 from inference.sse import EventStream
@@ -150,13 +151,17 @@ async def _relay_plain(passage: Passage, reply: Reply) -> None:
         await request.write(piece, more=True)
         piece = await connection.read()
     piece += await connection.read()
+    headers = reply.headers
+    if connection.status >= 400 and not request.status:
+        piece = in_shape(passage.endpoint, connection.status, piece, passage.call.model, request.id)
+        headers[0] = JSON
     record.output.update(piece)
     if not request.status:
         record.usage, _ = passage.endpoint.stream.read(piece)
     request.exchange.check()
     await record.close("ok" if connection.status < 400 else "refused_by_engine", connection.status)
     if not request.status:
-        await request.answer(connection.status, piece, reply.headers)
+        await request.answer(connection.status, piece, headers)
     else:
         await request.write(piece, more=False)
 
@@ -182,5 +187,5 @@ async def _relay_stream(passage: Passage, reply: Reply) -> None:
     except GatewayError as error:
         if not record.closed:
             record.close_failed(error)
-        await request.write(passage.endpoint.stream.error(error), more=False)
+        await request.write(passage.endpoint.stream.error(error, request.id), more=False)
         raise

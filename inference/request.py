@@ -204,7 +204,7 @@ class Request:
 
     async def fail(self, error: GatewayError, body: bytes) -> None:
         """Answer with an error, in the shape of the endpoint."""
-        headers = [JSON]
+        headers = [JSON, *error.headers]
         if error.retry_after is not None:
             headers.append((b"retry-after", b"%d" % error.retry_after))
         if isinstance(error, SlowBody):

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from inference.errors import GatewayError, UpstreamError, openai_body
+from inference.errors import GatewayError, UpstreamError
 
 LONGEST_EVENT = 8 * 1024 * 1024
 """a partial event longer than this is not an event"""
@@ -25,10 +25,9 @@ class Usage(msgspec.Struct, frozen=True):
     prompt_tokens: Count = 0
     completion_tokens: Count = 0
 
-
-class _Body(msgspec.Struct, frozen=True):
-    usage: Usage | None = None
-    choices: list[msgspec.Raw] | None = None
+    def with_later(self, later: "Usage") -> "Usage":
+        """What both tell. Counts only grow, and an event may tell one of them alone."""
+        return Usage(max(self.prompt_tokens, later.prompt_tokens), max(self.completion_tokens, later.completion_tokens))
 
 
 class StreamFormat(msgspec.Struct, frozen=True):
@@ -42,29 +41,8 @@ class StreamFormat(msgspec.Struct, frozen=True):
     """no event without these bytes tells the usage"""
     read: Callable[[bytes], tuple[Usage | None, bool]]
     """the usage in an event's data, and whether it tells nothing else"""
-    error: Callable[[GatewayError], bytes]
-    """an error as an event"""
-
-
-_decode_body = msgspec.json.Decoder(_Body).decode
-
-
-def read_openai(data: bytes) -> tuple[Usage | None, bool]:
-    """The usage of an OpenAI body or chunk; a chunk without choices tells nothing else."""
-    try:
-        body = _decode_body(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None, False
-    return body.usage, body.usage is not None and not body.choices
-
-
-OPENAI = StreamFormat(
-    done=b"[DONE]",
-    ends=lambda data: data.strip() == b"[DONE]",
-    usage=b'"usage"',
-    read=read_openai,
-    error=lambda error: b"data: " + openai_body(error) + b"\n\n",
-)
+    error: Callable[[GatewayError, str], bytes]
+    """an error as an event of the request with that id"""
 
 
 class EventStream:
@@ -126,6 +104,8 @@ class EventStream:
             if self._format.done in event and self._format.ends(_data(event)):
                 self.done = True
                 self._held = event
+                if self._format.usage in event:
+                    self._is_unwanted_usage(event)
             elif not (self._format.usage in event and self._is_unwanted_usage(event)):
                 kept.append(event)
         return b"".join(kept)
@@ -133,7 +113,7 @@ class EventStream:
     def _is_unwanted_usage(self, event: bytes) -> bool:
         usage, alone = self._format.read(_data(event))
         if usage is not None:
-            self.usage = usage
+            self.usage = self.usage.with_later(usage) if self.usage else usage
         return alone and self._strip
 
 

@@ -16,9 +16,13 @@ T = TypeVar("T")
 _decode_fields = msgspec.json.Decoder(Fields).decode
 _decode_model = msgspec.json.Decoder(str).decode
 _decode_flag = msgspec.json.Decoder(bool | None).decode
+_decode_count = msgspec.json.Decoder(int | None).decode
 _decode_options = msgspec.json.Decoder(Fields | None).decode
 _encode = msgspec.json.Encoder().encode
 _TRUE = msgspec.Raw(b"true")
+LARGEST_COUNT = 2**31 - 1
+_COUNTS = {"max_tokens": 0, "max_completion_tokens": 0, "max_output_tokens": 0, "n": 1}
+"""amounts and the least of each; what is too much is the engine's to say"""
 
 
 class Call(msgspec.Struct):
@@ -27,7 +31,7 @@ class Call(msgspec.Struct):
     model: str
     stream: bool
     wants_usage: bool
-    """the client itself asked for the usage event of a stream"""
+    """whatever a stream tells of its usage is for the client, too"""
     fields: Fields
 
     def body_for(self, served_name: str) -> bytes:
@@ -42,8 +46,24 @@ def read_call(body: bytes) -> Call:
         raise BadRequest("The body has no 'model'.", param="model")
     model = _value(fields, "model", _decode_model, "a string")
     stream = bool(_value(fields, "stream", _decode_flag, "true or false")) if "stream" in fields else False
-    wants_usage = _ask_for_usage(fields) if stream else False
-    return Call(model, stream, wants_usage, fields)
+    _check_counts(fields)
+    return Call(model, stream, True, fields)
+
+
+def read_call_with_usage(body: bytes) -> Call:
+    """Like `read_call`, for APIs whose streams tell the usage only when asked to: the gateway asks."""
+    call = read_call(body)
+    call.wants_usage = _ask_for_usage(call.fields) if call.stream else False
+    return call
+
+
+def _check_counts(fields: Fields) -> None:
+    """Amounts that no engine can serve end here: limits are reserved by them, and some engines fail on them."""
+    for name, least in _COUNTS.items():
+        if name in fields:
+            count = _value(fields, name, _decode_count, "a whole number")
+            if count is not None and not least <= count <= LARGEST_COUNT:
+                raise BadRequest(f"'{name}' must lie between {least} and {LARGEST_COUNT}.", param=name)
 
 
 def _top_level(body: bytes) -> Fields:

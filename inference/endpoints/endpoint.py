@@ -4,9 +4,13 @@ from collections.abc import Callable
 
 import msgspec
 
+from inference.contract import endpoints
 from inference.endpoints.call import Call, read_call
 from inference.errors import GatewayError, openai_body
-from inference.sse import OPENAI, StreamFormat
+from inference.sse import StreamFormat
+
+ErrorBody = Callable[[GatewayError, str], bytes]
+"""an error as the body of the answer to the request with that id"""
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,12 +18,20 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     """the same here and at the engine"""
-    operation: str
-    """its registered name in the register"""
+    name: str
+    """one of `inference.contract.endpoints.NAMES`"""
+    stream: StreamFormat
+    """also tells how a whole answer says its usage"""
+    generates: bool = False
+    """its answer is as long as the model makes it"""
     read: Callable[[bytes], Call] = read_call
     """the call in a body; raises `BadRequest`"""
-    stream: StreamFormat = OPENAI
-    error_body: Callable[[GatewayError], bytes] = openai_body
+    error_body: ErrorBody = openai_body
+
+    @property
+    def operation(self) -> str:
+        """Its registered name in the register."""
+        return endpoints.operation(self.name)
 
     @property
     def request_line(self) -> bytes:

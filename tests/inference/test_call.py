@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.endpoints.call import read_call
+from inference.endpoints.call import read_call_with_usage
 from inference.errors import BadRequest
 
 JSON = st.recursive(
@@ -19,7 +19,7 @@ JSON = st.recursive(
 @given(st.dictionaries(st.text(), JSON), st.text())
 def test_engine_gets_all_fields_and_its_own_model_name(fields: dict[str, object], model: str) -> None:
     fields = {key: value for key, value in fields.items() if key not in {"stream", "stream_options"}}
-    call = read_call(json.dumps({**fields, "model": model}).encode())
+    call = read_call_with_usage(json.dumps({**fields, "model": model}).encode())
     assert call.model == model
     assert json.loads(call.body_for("served")) == {**fields, "model": "served"}
 
@@ -34,7 +34,7 @@ def test_engine_gets_all_fields_and_its_own_model_name(fields: dict[str, object]
     ],
 )
 def test_engine_sees_one_model_only(body: bytes) -> None:
-    call = read_call(body)
+    call = read_call_with_usage(body)
     assert call.model == "smol"
     assert call.body_for("served") == b'{"model":"served"}'
 
@@ -62,18 +62,18 @@ def test_engine_sees_one_model_only(body: bytes) -> None:
 )
 def test_bad_body_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest):
-        read_call(body)
+        read_call_with_usage(body)
 
 
 def test_stream_asks_for_usage_and_keeps_the_other_options() -> None:
-    call = read_call(b'{"model":"a","stream":true,"stream_options":{"continuous_usage_stats":false}}')
+    call = read_call_with_usage(b'{"model":"a","stream":true,"stream_options":{"continuous_usage_stats":false}}')
     assert json.loads(call.body_for("a"))["stream_options"] == {"continuous_usage_stats": False, "include_usage": True}
     assert not call.wants_usage
 
 
 def test_client_that_wants_usage_is_known() -> None:
-    assert read_call(b'{"model":"a","stream":true,"stream_options":{"include_usage":true}}').wants_usage
+    assert read_call_with_usage(b'{"model":"a","stream":true,"stream_options":{"include_usage":true}}').wants_usage
 
 
 def test_plain_call_is_not_asked_for_usage() -> None:
-    assert b"stream_options" not in read_call(b'{"model":"a","stream":false}').body_for("a")
+    assert b"stream_options" not in read_call_with_usage(b'{"model":"a","stream":false}').body_for("a")

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.endpoints.openai import STREAM as OPENAI
 from inference.errors import UpstreamError
-from inference.sse import OPENAI, EventStream, Usage
+from inference.sse import EventStream, Usage
 from tests.inference.engine import DONE, USAGE_EVENT, delta, event
 
 STREAM = delta("Pa") + delta("ris") + USAGE_EVENT + DONE
