@@ -23,6 +23,7 @@ from inference.limits import Limiter
 from inference.places import claim
 from inference.register import Register
 from inference.request import Receive, Request, Scope, Send
+from inference.scopes import check_address
 from inference.tables import Tables
 from inference.upstream import Timeouts, Upstream
 
@@ -137,6 +138,7 @@ class App:
         elif path == models.PATH or path.startswith(models.PATH + "/"):
             _require(request, "GET")
             principal = self._gateway.keys.authenticate(request.token)
+            check_address(principal, request.source_ip)
             if path == models.PATH:
                 body = models.list_models(self._gateway.tables, principal)
             else:

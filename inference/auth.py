@@ -9,7 +9,7 @@ import msgspec
 
 from inference.contract import keys
 from inference.contract.limits import LimitEntry
-from inference.contract.tables import decode_key
+from inference.contract.tables import KeyEntry, decode_key
 from inference.errors import ExpiredKey, Forbidden, InvalidKey, MissingKey, TablesMissing, UnknownModel
 from inference.snapshot import Route
 from inference.tables import Tables
@@ -26,6 +26,9 @@ class Principal(msgspec.Struct, frozen=True):
     routes: frozenset[str] | None
     expires: float | None
     limits: tuple[LimitEntry, ...] = ()
+    endpoints: frozenset[str] | None = None
+    cidrs: tuple[str, ...] | None = None
+    media_hosts: tuple[str, ...] = ()
 
 
 class Authenticator:
@@ -70,8 +73,21 @@ class Authenticator:
         entry = decode_key(published)
         if not hmac.compare_digest(entry.digest, keys.digest(token, self._pepper)):
             raise InvalidKey
-        routes = None if entry.routes is None else frozenset(entry.routes)
-        return Principal(entry.id, entry.name, entry.project, routes, entry.expires, entry.limits), published
+        return _principal(entry), published
+
+
+def _principal(entry: KeyEntry) -> Principal:
+    return Principal(
+        key_id=entry.id,
+        name=entry.name,
+        project=entry.project,
+        routes=None if entry.routes is None else frozenset(entry.routes),
+        expires=entry.expires,
+        limits=entry.limits,
+        endpoints=None if entry.endpoints is None else frozenset(entry.endpoints),
+        cidrs=entry.cidrs,
+        media_hosts=entry.media_hosts,
+    )
 
 
 def may_call(principal: Principal, route: Route) -> bool:

@@ -8,8 +8,10 @@ from inference.endpoints.endpoint import Endpoint
 from inference.errors import Forbidden, GatewayError, InternalError, Unauthenticated
 from inference.forwarding import Passage, forward, relay
 from inference.limits import Limiter
+from inference.media import check_media
 from inference.register import Register
 from inference.request import Request
+from inference.scopes import check_address, check_endpoint
 from inference.tables import Tables
 from inference.upstream import Upstream
 
@@ -34,9 +36,12 @@ async def handle(gateway: Gateway, endpoint: Endpoint, request: Request) -> None
     principal: Principal | None = None
     try:
         principal = gateway.keys.authenticate(request.token)
+        check_address(principal, request.source_ip)
+        check_endpoint(principal, endpoint.name)
         body = await request.body(gateway.config.body_bytes, gateway.config.body_seconds)
         call = endpoint.read(body)
         route = authorized_route(principal, gateway.tables, call.model)
+        check_media(call, principal.media_hosts)
     except (Unauthenticated, Forbidden) as refusal:
         note_refusal(gateway.register, request, endpoint.operation, refusal, principal)
         raise

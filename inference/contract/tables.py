@@ -76,6 +76,12 @@ class KeyEntry(msgspec.Struct, frozen=True):
     expires: float | None = None
     limits: tuple[LimitEntry, ...] = ()
     """of the key, and of the key on single routes"""
+    endpoints: tuple[str, ...] | None = None
+    """of `inference.contract.endpoints.NAMES`; None: all"""
+    cidrs: tuple[str, ...] | None = None
+    """networks it may be used from; None: anywhere"""
+    media_hosts: tuple[str, ...] = ()
+    """hosts from which its project lets engines fetch media; ``*.name`` for all below a name"""
 
 
 encode = msgspec.msgpack.Encoder().encode

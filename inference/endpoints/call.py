@@ -18,8 +18,13 @@ _decode_model = msgspec.json.Decoder(str).decode
 _decode_flag = msgspec.json.Decoder(bool | None).decode
 _decode_count = msgspec.json.Decoder(int | None).decode
 _decode_options = msgspec.json.Decoder(Fields | None).decode
+_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _TRUE = msgspec.Raw(b"true")
+LONGEST_NUMBER = 4_300
+"""digits of the largest whole number that engines' parsers read"""
+_DIGITS = b"0" * LONGEST_NUMBER
+_DIGITS_ALIKE = bytes(ord("0") if chr(byte).isascii() and chr(byte).isdigit() else byte for byte in range(256))
 LARGEST_COUNT = 2**31 - 1
 _COUNTS = {"max_tokens": 0, "max_completion_tokens": 0, "max_output_tokens": 0, "n": 1}
 """amounts and the least of each; what is too much is the engine's to say"""
@@ -70,8 +75,13 @@ def _top_level(body: bytes) -> Fields:
     try:
         if not body.isascii():
             body.decode()  # msgspec does not look into values that it leaves as they are
-        return _decode_fields(body)
-    except msgspec.ValidationError:
+        fields = _decode_fields(body)
+        if len(body) > LONGEST_NUMBER and _DIGITS in body.translate(_DIGITS_ALIKE):
+            _decode(body)  # there may be a number that no engine's parser takes; most of them fail on it
+        return fields
+    except msgspec.ValidationError as exc:
+        if "out of range" in str(exc):
+            raise BadRequest("The body holds a number that is out of range.") from None
         raise BadRequest("The body must be a JSON object.") from None
     except UnicodeDecodeError:
         raise BadRequest("The body is not valid UTF-8.") from None
