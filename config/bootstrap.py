@@ -94,7 +94,9 @@ def install(lock):
 
     env = dict(os.environ, **pip_settings_for_uv())
     uv = os.path.join(VENV, "bin", "uv")
-    run([uv, "pip", "sync", "--quiet", "--python", PYTHON, "--require-hashes", lock], "install the packages", env)
+    # Running takes nothing away, so that a developer's tools outlive a `make up`.
+    how = ["sync"] if lock == LOCKS["dev"] else ["install", "-r"]
+    run([uv, "pip", *how, lock, "--quiet", "--python", PYTHON, "--require-hashes"], "install the packages", env)
 
 
 def uv_requirement(lock):

@@ -1,10 +1,8 @@
 """The cast: alice owns the installation, bob is staff without rights, charlie is an outsider."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from django.conf import settings
 from redis import Redis
 
 from audit.models import Event
@@ -19,12 +17,6 @@ def as_actor(user: User) -> Actor:
     return Actor(
         type="user", id=str(user.pk), name=user.username, source="api", auth_method="token", request_id="r" * 32
     )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def static_files() -> None:
-    """WhiteNoise warns without the directory, and warnings are errors."""
-    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture

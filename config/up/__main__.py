@@ -39,7 +39,8 @@ class Up:
     def start(self) -> None:
         with step("PostgreSQL and Redis"):
             self._start_servers()
-        with step("Database, static files, first sign-in"):
+        with step("Database, first sign-in"):
+            self.control.start(self.processes[0])  # the console takes longest to load and asks the database only later
             _python("-m", "config.up.prepare", what="the database could not be prepared")
         with step("Console, gateway, worker, beat"):
             self._start_signalbox()
@@ -65,13 +66,15 @@ class Up:
         check_servers(env.text("DATABASE_URL"), env.text("REDIS_URL"))
 
     def _start_signalbox(self) -> None:
-        for program in self.processes:
-            self.control.start(program)
+        _console, gateway, *others = self.processes
+        self.control.start(gateway)
         for what, url in (("console", self.instance.console_url), ("gateway", self.instance.gateway_url)):
             readiness.wait_for_url(
                 f"{url}/healthz", what=what, log=self.instance.logs / f"{what}.log", seconds=START_SECONDS,
                 alive=self.alive,
             )  # fmt: skip
+        for program in others:
+            self.control.start(program)
 
     def _why_not(self) -> str:
         name = self.control.not_running()[0]

@@ -1,4 +1,4 @@
-"""Migrations, static files, first objects: one Django process at each start, before the others.
+"""Migrations and first objects: one Django process at each start, before the others.
 
 usage: python -m config.up.prepare
 """
@@ -14,7 +14,6 @@ def main() -> None:
     from controlplane.publish import publish_all  # noqa: PLC0415
 
     call_command("migrate", interactive=False, verbosity=0)
-    call_command("collectstatic", interactive=False, verbosity=0)
     call_command("bootstrap_instance", credentials=settings.HOME / "dev" / "credentials.env")
     publish_all()  # so that the gateway knows keys and routes before the first worker is up
 

@@ -1,22 +1,18 @@
 """One person's first minutes, in a real browser: nothing else shows that scripts, styles and pages fit together."""
 
 import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from django.db import connections
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from controlplane.models import Replica, User
+from tests.browser import browse
 from tests.factories import ProjectFactory, ReplicaFactory
 
 pytestmark = pytest.mark.browser
 
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--no-first-run",
-)  # fmt: skip
 ONE_TIME, OWN = "one-time lamp 77", "a lamp that is my own"
 
 
@@ -30,14 +26,8 @@ def complaints() -> list[str]:
 def page(live_server, complaints, monkeypatch) -> Iterator[Page]:
     # Playwright keeps an event loop in this thread, which Django would take for an async view.
     monkeypatch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))
-        page = browser.new_page(locale="en-US", base_url=live_server.url)
-        page.on("console", lambda it: complaints.append(it.text) if it.type in {"error", "warning"} else None)
-        page.on("pageerror", lambda it: complaints.append(str(it)))
-        page.on("request", lambda it: None if it.url.startswith(live_server.url) else complaints.append(it.url))
+    with browse(live_server.url, complaints) as page:
         yield page
-        browser.close()
         connections.close_all()  # the test's own, which Django keeps apart from those outside this loop
 
 
