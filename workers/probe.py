@@ -17,12 +17,13 @@ from workers.verdict import Health
 
 HEALTH_SECONDS = 3.0
 TOKEN_SECONDS = 20.0
-PROGRESS_SECONDS = 6.0
+PROGRESS_SECONDS = 5.0
 IDLE_TOKEN_EVERY = 30.0
 STALE_SECONDS = 10.0
 MOST_AT_ONCE = 32
 _LOOK_AGAIN = 0.25
-_WORK = ("vllm:num_requests_running", "vllm:num_requests_waiting")
+_LOAD = "server_load"
+_WORK = (_LOAD, "vllm:num_requests_running", "vllm:num_requests_waiting")
 _PROGRESS = ("vllm:iteration_tokens_total_count", "vllm:prompt_tokens_total", "vllm:generation_tokens_total")
 
 
@@ -88,14 +89,14 @@ class Prober:
             return health if not health.ok else self._deeper(target, known, token)
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             return Health(ok=False, reason="no_answer", message=f"{target.url} does not answer: {_words(exc)}")
-        except (ValueError, AttributeError) as exc:
+        except (ValueError, AttributeError, KeyError, TypeError) as exc:
             return Health(
                 ok=False, reason="bad_answer", message=f"{target.url} does not answer as an engine does: {exc}"
             )
 
     def _deeper(self, target: Target, known: _Known, token: bool) -> Health:
-        if target.ready and _is_busy(metrics := _metrics(self._client, target)):
-            return _progress(self._client, target, metrics)
+        if target.ready and _is_busy(figures := _figures(self._client, target)):
+            return _progress(self._client, target, figures)
         if not token:
             return Health(ok=True)
         health = _token(self._client, target)
@@ -137,19 +138,22 @@ def _progress(client: httpx.Client, target: Target, before: dict[str, float]) ->
     deadline = time.monotonic() + PROGRESS_SECONDS
     while time.monotonic() < deadline:
         time.sleep(_LOOK_AGAIN)
-        now = _metrics(client, target)
+        now = _figures(client, target)
         if not _is_busy(now) or any(now.get(name) != before.get(name) for name in _PROGRESS):
             return Health(ok=True)
     return Health(ok=False, reason="no_progress", message=f"has work and made no progress for {PROGRESS_SECONDS:.0f} s")
 
 
-def _is_busy(metrics: dict[str, float]) -> bool:
-    return any(metrics.get(name, 0.0) > 0 for name in _WORK)
+def _is_busy(figures: dict[str, float]) -> bool:
+    return any(figures.get(name, 0.0) > 0 for name in _WORK)
 
 
-def _metrics(client: httpx.Client, target: Target) -> dict[str, float]:
-    """The few figures that matter here, summed over their labels. An engine without them counts as idle."""
-    figures: dict[str, float] = {}
+def _figures(client: httpx.Client, target: Target) -> dict[str, float]:
+    """The few figures that matter here, summed over their labels. An engine without them counts as idle.
+
+    The engine's own count of its work stands still when it hangs; the API server's in ``/load`` does not.
+    """
+    figures: dict[str, float] = {_LOAD: _server_load(client, target)}
     for line in client.get(f"{target.url}/metrics").text.splitlines():
         name = line.partition("{")[0].partition(" ")[0]
         if name in _WORK or name in _PROGRESS:
@@ -158,6 +162,11 @@ def _metrics(client: httpx.Client, target: Target) -> dict[str, float]:
             except (ValueError, IndexError):
                 continue
     return figures
+
+
+def _server_load(client: httpx.Client, target: Target) -> float:
+    answer = client.get(f"{target.url}/load")
+    return float(answer.json()["server_load"]) if answer.status_code == 200 else 0.0
 
 
 def _words(exc: Exception) -> str:

