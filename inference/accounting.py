@@ -13,8 +13,8 @@ from inference.auth import Principal
 from inference.contract.events import Event, pack_row
 from inference.contract.ids import uuid7
 from inference.endpoints.call import Call
-from inference.errors import AuditUnavailable, GatewayError
-from inference.register import HOST, Durable, Register
+from inference.errors import GatewayError
+from inference.register import HOST, Register, Row
 from inference.request import Request
 from inference.routing import Choice
 from inference.sse import Usage
@@ -28,8 +28,9 @@ class Record:
 
     __slots__ = (
         "_common",
-        "_durable",
+        "_intent",
         "_limits",
+        "_number",
         "_register",
         "_request",
         "attempts",
@@ -85,46 +86,41 @@ class Record:
             "route": call.model,
             "input_digest": hashlib.sha256(body).digest(),
         }
+        self._number = register.next_number()
         intent = Event(
             id=self.id,
             kind="intent",
-            writer_seq=register.next_number(),
+            writer_seq=self._number,
             at=datetime.now(UTC),
             detail={"stream": call.stream},
             status="accepted",
             **self._common,
         )
-        self._durable = register.append(pack_row(intent))
-        self._durable.add_done_callback(self._give_up_unless_durable)
-
-    def _give_up_unless_durable(self, durable: Durable) -> None:
-        if durable.exception() is not None:
-            self._request.exchange.abort(AuditUnavailable())
+        self._intent = register.append(pack_row(intent), request.exchange.abort)
 
     async def durable(self) -> None:
         """Return once the intent is durable. Raises `AuditUnavailable`."""
-        if not self._durable.done():
-            await self._durable
-        elif error := self._durable.exception():
-            raise error
+        await self._intent
 
     async def close(self, status: str, status_code: int) -> None:
         """Write the outcome and return once it is durable, the intent with it. Raises `AuditUnavailable`."""
         await self._append_outcome(status, status_code)
 
-    def close_failed(self, error: GatewayError) -> Durable:
+    def close_failed(self, error: GatewayError) -> Row:
         """Queue the outcome of a request that failed."""
         return self._append_outcome(error.code, error.status)
 
-    def _append_outcome(self, status: str, status_code: int) -> Durable:
+    def _append_outcome(self, status: str, status_code: int) -> Row:
         self.closed = True
         ended = datetime.now(UTC)
+        # An answer that is there before its intent was on its way needs no row that says it was asked for.
+        alone = not self._intent.flying and not self._intent.settled
         choice, usage = self.choice, self.usage
         outcome = Event(
-            id=uuid7(),
+            id=self.id if alone else uuid7(),
             kind="outcome",
-            parent_id=self.id,
-            writer_seq=self._register.next_number(),
+            parent_id=None if alone else self.id,
+            writer_seq=self._number if alone else self._register.next_number(),
             at=ended,
             ended_at=ended,
             replica=choice.replica.name if choice else "",
@@ -137,6 +133,9 @@ class Record:
             status_code=status_code,
             **self._common,
         )
+        if alone:
+            self._intent.packed = pack_row(outcome)
+            return self._intent
         return self._register.append(pack_row(outcome))
 
     def _detail(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from inference.places import claim
 from inference.register import Register
 from inference.request import Receive, Request, Scope, Send
 from inference.scopes import check_address
+from inference.spool import Spool
 from inference.tables import Tables
 from inference.upstream import Timeouts, Upstream
 
@@ -64,7 +66,12 @@ class App:
         self._gateway = Gateway(
             config,
             Tables(self._redis),
-            Register(config.database_url, longest_commit=config.register_seconds, on_commit=metrics.AUDIT_LAG.set),
+            Register(
+                config.database_url,
+                longest_commit=config.register_seconds,
+                spool=Spool(Path(config.spool_dir), config.spool_bytes) if config.spool_dir else None,
+                on_commit=metrics.AUDIT_LAG.set,
+            ),
             Upstream(
                 Timeouts(config.connect_seconds, config.first_byte_seconds, config.chunk_seconds, config.idle_seconds)
             ),

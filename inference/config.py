@@ -51,6 +51,10 @@ class Config:
     """how long an idle engine connection is reused; vLLM closes its side after 5 seconds"""
     register_seconds: float = 0.75
     """a register that commits nothing for so long counts as down"""
+    spool_dir: str = ""
+    """where records wait while PostgreSQL is away; empty: nowhere, nothing is served then"""
+    spool_bytes: int = 256 * MIB
+    """what one worker's spool may hold"""
     trusted_proxies: str = ""
     """comma-separated addresses whose ``x-forwarded-for`` is believed; empty: nobody's"""
     access_log: bool = True
@@ -80,6 +84,23 @@ class Config:
             chunk_seconds=env.seconds("SIGNALBOX_GATEWAY_CHUNK_SECONDS", 120),
             idle_seconds=env.seconds("SIGNALBOX_GATEWAY_IDLE_SECONDS", 4),
             register_seconds=env.seconds("SIGNALBOX_GATEWAY_REGISTER_SECONDS", 0.75),
+            spool_dir=_spool_dir(),
+            spool_bytes=env.integer(
+                "SIGNALBOX_GATEWAY_SPOOL_BYTES", 256 * MIB, lowest=64 * 1024, highest=1024 * 1024 * MIB
+            ),
             trusted_proxies=env.text("SIGNALBOX_TRUSTED_PROXIES"),
             access_log=env.boolean("SIGNALBOX_GATEWAY_ACCESS_LOG", default=True),
         )
+
+
+def _spool_dir() -> str:
+    """On one machine, which has a `SIGNALBOX_HOME`, there is a disk that stays; elsewhere somebody has to say where."""
+    home = env.text("SIGNALBOX_HOME")
+    directory = env.text("SIGNALBOX_GATEWAY_SPOOL_DIR", f"{home}/spool" if home else "")
+    if not env.boolean("SIGNALBOX_GATEWAY_SPOOL", default=bool(directory)):
+        return ""
+    if not directory:
+        raise env.BadEnvironment(
+            "SIGNALBOX_GATEWAY_SPOOL is on: set SIGNALBOX_GATEWAY_SPOOL_DIR to a directory that stays."
+        )
+    return directory

@@ -253,6 +253,7 @@ async def start(
             "SIGNALBOX_GATEWAY_PORT": str(port),
             "SIGNALBOX_GATEWAY_METRICS_PORT": str(metrics_port),
             "SIGNALBOX_GATEWAY_WORKERS": "1",
+            "SIGNALBOX_GATEWAY_SPOOL": "off",
         }
         log = tmp_path_factory.mktemp("gateway") / "log"
         return Gateway(spawn(log, {**own, **environment}), port, metrics_port, log, key)

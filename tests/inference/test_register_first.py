@@ -124,9 +124,13 @@ async def test_rows_of_one_writer_have_no_gap(start: Start, engine: Engine, regi
     gateway = await start(route("smol", engine.url), fresh=True)
     await asyncio.gather(*(gateway.chat(stream=bool(i % 2)) for i in range(40)))
     rows = register.rows()
-    assert sorted(row["writer_seq"] for row in rows) == list(range(1, 81))
-    intents = {row["id"] for row in rows if row["kind"] == "intent"}
-    assert intents == {row["parent_id"] for row in rows if row["kind"] == "outcome"}
+    assert sorted(row["writer_seq"] for row in rows) == list(range(1, len(rows) + 1))
+    intents = [row["id"] for row in rows if row["kind"] == "intent"]
+    outcomes = [row["parent_id"] for row in rows if row["kind"] == "outcome"]
+    assert len(outcomes) == 40
+    # A plain answer that came before its intent was on its way has one row that says both.
+    assert sorted(parent for parent in outcomes if parent is not None) == sorted(intents)
+    assert outcomes.count(None) <= 20
 
 
 async def test_register_holds_no_content(start: Start, engine: Engine, register: RegisterReader) -> None:

@@ -1,0 +1,49 @@
+"""Rows whose fate is unknown, written so that none is lost and none is doubled.
+
+Each row has an id of its own, so those that PostgreSQL has already are left out. Should a lost connection's commit
+arrive between the look and the write, the primary key refuses the copy and it is tried again.
+"""
+
+from collections.abc import Iterable
+from itertools import islice
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.errors import UniqueViolation
+from psycopg.rows import TupleRow
+
+from inference.contract.events import COPY_STATEMENT, TABLE, pack_copy
+
+BATCH = 2_000
+ATTEMPTS = 5
+_ID = slice(6, 22)
+"""the first column of a packed row, after the count of columns and its length"""
+
+
+async def replay(connection: AsyncConnection[TupleRow], rows: Iterable[bytes]) -> int:
+    """Commit those that are missing; returns how many. Raises psycopg's errors; what came before is committed then."""
+    left, count = iter(rows), 0
+    while batch := list(islice(left, BATCH)):
+        count += await _write_missing(connection, batch)
+    return count
+
+
+async def _write_missing(connection: AsyncConnection[TupleRow], batch: list[bytes]) -> int:
+    by_id = {UUID(bytes=row[_ID]): row for row in batch}
+    for attempt in range(ATTEMPTS):
+        found = await connection.execute(f"SELECT id FROM {TABLE} WHERE id = ANY(%s)", [list(by_id)])  # noqa: S608 - a constant
+        known = {row[0] for row in await found.fetchall()}
+        missing = [row for identifier, row in by_id.items() if identifier not in known]
+        try:
+            await _copy(connection, missing)
+            return len(missing)
+        except UniqueViolation:
+            if attempt == ATTEMPTS - 1:
+                raise
+    return 0
+
+
+async def _copy(connection: AsyncConnection[TupleRow], rows: list[bytes]) -> None:
+    if rows:
+        async with connection.cursor() as cursor, cursor.copy(COPY_STATEMENT) as copy:
+            await copy.write(pack_copy(rows))
