@@ -28,6 +28,8 @@ class Operation(StrEnum):
     PROJECT_CREATED = "project.created"
     API_KEY_CREATED = "api_key.created"
     API_KEY_REVOKED = "api_key.revoked"
+    LIMIT_CHANGED = "limit.changed"
+    LIMIT_REMOVED = "limit.removed"
     # catalogue
     MODEL_CREATED = "model.created"
     VERSION_CREATED = "version.created"

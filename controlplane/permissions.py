@@ -25,6 +25,7 @@ class Permission(StrEnum):
     ROUTE_DELETE = "route.delete"
     API_KEY_CREATE = "api_key.create"
     API_KEY_REVOKE = "api_key.revoke"
+    LIMIT_CHANGE = "limit.change"
     USER_CREATE = "user.create"
     TOKEN_CREATE = "token.create"  # noqa: S105 - a name, not a secret
     TOKEN_REVOKE = "token.revoke"  # noqa: S105

@@ -11,15 +11,16 @@ from datetime import timedelta
 from functools import cache
 
 from django.conf import settings
+from django.db.models import Prefetch, Q, QuerySet
 from django.utils import timezone
 from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 
 from controlplane.lifecycle import ReplicaState
-from controlplane.models import ApiKey, Deployment, Replica, Route
+from controlplane.models import ApiKey, Deployment, Limit, Replica, Route
 from controlplane.models.deployments import Flavour
-from inference.contract import tables
+from inference.contract import limits, tables
 from inference.contract.keys import engine_key
 
 logger = logging.getLogger(__name__)
@@ -75,8 +76,35 @@ def _target_entry(deployment: Deployment, weight: int, replicas: list[tables.Rep
     )
 
 
+def limit_table() -> limits.LimitTable:
+    """The limits of projects and routes, as the gateway reads them; those of keys ride with the keys."""
+    found = Limit.objects.filter(api_key=None).select_related("project", "route__project").order_by("pk")
+    return limits.LimitTable(tuple(_limit_entry(limit) for limit in found))
+
+
+def _limit_entry(limit: Limit) -> limits.LimitEntry:
+    key, route = limit.api_key, limit.route
+    tenant = key.project if key else limit.project
+    owner = tenant or (route.project if route else None)
+    return limits.LimitEntry(
+        project=owner.name if owner else limits.PLATFORM,
+        key=key.key_id if key else "",
+        route=route.name if route else "",
+        shared=tenant is None,
+        requests_per_minute=limit.requests_per_minute,
+        tokens_per_minute=limit.tokens_per_minute,
+        concurrency=limit.concurrency,
+    )
+
+
+def _keys() -> QuerySet[ApiKey]:
+    """Keys with all that their entries tell, in two queries."""
+    limits_of_keys = Limit.objects.select_related("api_key__project", "route").order_by("pk")
+    return ApiKey.objects.select_related("project").prefetch_related(Prefetch("limits", limits_of_keys))
+
+
 def key_entry(key: ApiKey) -> tables.KeyEntry:
-    """A key as the gateway reads it."""
+    """A key with its limits, as the gateway reads it."""
     return tables.KeyEntry(
         id=key.key_id,
         digest=key.digest,
@@ -84,6 +112,7 @@ def key_entry(key: ApiKey) -> tables.KeyEntry:
         name=key.name,
         routes=tuple(key.routes) if key.routes else None,
         expires=key.expires_at.timestamp() if key.expires_at else None,
+        limits=tuple(_limit_entry(limit) for limit in key.limits.all()),
     )
 
 
@@ -93,21 +122,30 @@ def _announce(pipeline: Pipeline, kind: str, key_id: str = "") -> None:
 
 def publish_routes() -> None:
     """Write the route table and announce it, if it differs from what Redis holds. Redis down is logged, not raised."""
-    payload = tables.encode(route_table())
+    _publish_value(tables.ROUTES, tables.encode(route_table()), tables.CHANGE_ROUTES)
+
+
+def publish_limits() -> None:
+    """Write the limits of projects and routes and announce them, if they differ from what Redis holds."""
+    _publish_value(limits.TABLE, limits.encode(limit_table()), tables.CHANGE_LIMITS)
+
+
+def _publish_value(name: str, payload: bytes, kind: str) -> None:
     try:
         client = redis_client()
-        if client.get(tables.ROUTES) == payload:
+        if client.get(name) == payload:
             return
         with client.pipeline() as pipeline:
-            pipeline.set(tables.ROUTES, payload)
-            _announce(pipeline, tables.CHANGE_ROUTES)
+            pipeline.set(name, payload)
+            _announce(pipeline, kind)
             pipeline.execute()
     except RedisError as exc:
-        logger.warning("routes not published, the periodic pass will: %s", exc)
+        logger.warning("%s not published, the periodic pass will: %s", kind, exc)
 
 
 def publish_key(key: ApiKey) -> None:
-    """Write one key, or take it out when it may not be used any more, and announce it."""
+    """Write one key as it now is, or take it out when it may not be used any more, and announce it."""
+    key = _keys().get(pk=key.pk)
     try:
         with redis_client().pipeline() as pipeline:
             if key.usable:
@@ -129,7 +167,7 @@ def publish_all() -> None:
     begun = timezone.now()
     fresh = tables.KEYS + ".new"
     client.delete(fresh)
-    for batch in _in_batches(ApiKey.objects.usable().select_related("project").iterator(KEYS_A_BATCH)):
+    for batch in _in_batches(_keys().filter(pk__in=ApiKey.objects.usable()).iterator(KEYS_A_BATCH)):
         client.hset(fresh, mapping={key.key_id: tables.encode(key_entry(key)) for key in batch})
     with client.pipeline() as pipeline:
         if client.exists(fresh):
@@ -137,11 +175,13 @@ def publish_all() -> None:
         else:
             pipeline.delete(tables.KEYS)
         pipeline.set(tables.ROUTES, tables.encode(route_table()))
+        pipeline.set(limits.TABLE, limits.encode(limit_table()))
         pipeline.set(tables.GENERATION, secrets.token_hex(8))
         _announce(pipeline, tables.CHANGE_ALL)
         pipeline.execute()
     # A key that changed while the new hash was being filled was written to the old one: write it once more.
-    for key in ApiKey.objects.filter(updated_at__gte=begun - LONGEST_ACTION).select_related("project"):
+    changed = Q(updated_at__gte=begun - LONGEST_ACTION) | Q(limits__updated_at__gte=begun - LONGEST_ACTION)
+    for key in ApiKey.objects.filter(changed).distinct():
         publish_key(key)
 
 

@@ -60,6 +60,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ]},
         {"title": _("Access"), "separator": True, "items": [
             _item(_("API keys"), "key", "controlplane_apikey_changelist"),
+            _item(_("Limits"), "speed", "controlplane_limit_changelist"),
             _item(_("Projects"), "workspaces", "controlplane_project_changelist"),
             _item(_("Users"), "group", "controlplane_user_changelist", shown=whole),
             _item(_("Management tokens"), "token", "controlplane_managementtoken_changelist", shown=whole),

@@ -9,6 +9,7 @@ from controlplane.models import (
     ApiKey,
     Deployment,
     DeploymentStatus,
+    Limit,
     Model,
     ModelVersion,
     Project,
@@ -105,3 +106,10 @@ class ApiKeyFactory(DjangoModelFactory[ApiKey]):
     name = factory.Sequence(lambda n: f"key {n}")
     key_id = factory.LazyAttribute(lambda key: key.parsed.id)
     digest = factory.LazyAttribute(lambda key: keys.digest(key.parsed.token, keys.pepper(settings.SECRET_KEY)))
+
+
+class LimitFactory(DjangoModelFactory[Limit]):
+    class Meta:
+        model = Limit
+
+    requests_per_minute = 60

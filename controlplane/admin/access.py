@@ -13,8 +13,10 @@ from django.utils.translation import gettext_lazy as _
 from controlplane.actions.create_api_key import NewKey
 from controlplane.actions.create_token import NewToken
 from controlplane.admin.base import ConsoleAdmin, Verb
+from controlplane.admin.limits import limits_of
 from controlplane.badges import badge
 from controlplane.forms.api_keys import ApiKeyForm, RevokeApiKeyForm, RevokeTokenForm, TokenForm
+from controlplane.forms.limits import KeyLimitForm
 from controlplane.models import ApiKey, ManagementToken, Project, Route
 from controlplane.permissions import Permission
 
@@ -69,6 +71,10 @@ class ApiKeyAdmin(ConsoleAdmin):
     add_title = _("New API key")
     verbs = (
         Verb(
+            "limit", _("Set limits"), Permission.LIMIT_CHANGE, KeyLimitForm, _("The limit of %(name)s was changed."),
+            icon="speed", offered=lambda key: key.revoked_at is None,
+        ),
+        Verb(
             "revoke", _("Revoke"), Permission.API_KEY_REVOKE, RevokeApiKeyForm, _("%(name)s was revoked."),
             icon="block", danger=True,
             warning=_("Every gateway refuses the key within a second. This cannot be undone."),
@@ -102,6 +108,7 @@ class ApiKeyAdmin(ConsoleAdmin):
             (_("key"), self.shown_id(subject)),
             (_("project"), subject.project),
             (_("routes"), self.shown_routes(subject)),
+            (_("limits"), limits_of(subject)),
             (_("created"), subject.created_at),
             (_("created by"), subject.created_by),
             (_("expires"), subject.expires_at or _("never")),

@@ -5,7 +5,7 @@ from django.urls.converters import IntConverter
 from rest_framework.routers import SimpleRouter
 
 from audit.api import Events
-from controlplane.api import access, catalog, deployments, routes
+from controlplane.api import access, catalog, deployments, limits, routes
 from controlplane.api.schema import openapi
 from controlplane.api.unknown import unknown
 
@@ -25,6 +25,7 @@ router.register("deployments", deployments.Deployments)
 router.register("replicas", deployments.Replicas)
 router.register("routes", routes.Routes)
 router.register("api-keys", access.ApiKeys)
+router.register("limits", limits.Limits)
 router.register("projects", access.Projects)
 router.register("users", access.Users)
 router.register("audit/events", Events)

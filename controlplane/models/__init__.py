@@ -3,12 +3,14 @@
 from .access import ApiKey, ManagementToken, Project, User
 from .catalog import Model, ModelVersion
 from .deployments import Deployment, DeploymentStatus, Replica, ReplicaTransition
+from .limits import Limit
 from .routes import Route, RouteTarget
 
 __all__ = [
     "ApiKey",
     "Deployment",
     "DeploymentStatus",
+    "Limit",
     "ManagementToken",
     "Model",
     "ModelVersion",

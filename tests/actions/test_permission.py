@@ -20,10 +20,12 @@ from controlplane.actions.create_version import create_version
 from controlplane.actions.delete_deployment import delete_deployment
 from controlplane.actions.delete_route import delete_route
 from controlplane.actions.issue_password import issue_password
+from controlplane.actions.remove_limit import remove_limit
 from controlplane.actions.retire_version import retire_version
 from controlplane.actions.revoke_api_key import revoke_api_key
 from controlplane.actions.revoke_token import revoke_token
 from controlplane.actions.scale_deployment import scale_deployment
+from controlplane.actions.set_limit import set_limit
 from controlplane.actions.set_route import change_route, create_route
 from controlplane.errors import NotAllowed
 from controlplane.models import ManagementToken, Model, User
@@ -51,6 +53,10 @@ ATTEMPTS: dict[str, Callable[[Actor], Any]] = {
     "connect_engine": lambda actor: connect_engine("http://e:1", model="m", route="r", actor=actor),
     "create_api_key": lambda actor: create_api_key(project=factories.ProjectFactory(), name="k", actor=actor),
     "revoke_api_key": lambda actor: revoke_api_key(factories.ApiKeyFactory(), actor=actor, reason="r"),
+    "set_limit": lambda actor: set_limit(route=factories.RouteFactory(), concurrency=1, actor=actor),
+    "remove_limit": lambda actor: remove_limit(
+        factories.LimitFactory(route=factories.RouteFactory()), actor=actor, reason="r"
+    ),
     "create_user": lambda actor: create_user(username="dora", password="p", actor=actor),
     "issue_password": lambda actor: issue_password(factories.UserFactory(), password="p", actor=actor, reason="r"),
     "change_password": lambda actor: change_password(factories.UserFactory(), password="p", actor=actor),

@@ -78,3 +78,15 @@ def test_json_tells_all() -> None:
 
 def test_name_too_long_is_refused() -> None:
     assert run("create_key", "--name", "x" * 101).err.startswith("name: ")
+
+
+def test_limits_of_the_key() -> None:
+    data = json.loads(run("create_key", "--json", "--rpm", "60", "--tpm", "9000", "--concurrency", "4").out)
+    limit = ApiKey.objects.get().limits.get()
+    assert (limit.requests_per_minute, limit.tokens_per_minute, limit.concurrency) == (60, 9000, 4)
+    assert data["limits"] == {"requests_per_minute": 60, "tokens_per_minute": 9000, "concurrency": 4}
+
+
+def test_bad_limit_makes_no_key() -> None:
+    assert run("create_key", "--rpm", "-1").err.startswith("requests_per_minute: ")
+    assert not ApiKey.objects.exists()

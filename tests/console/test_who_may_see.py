@@ -5,8 +5,8 @@ from django.contrib import admin
 from django.urls import URLPattern
 
 from controlplane.actions.create_api_key import create_api_key
-from controlplane.models import ApiKey, Deployment, ManagementToken, Model, ModelVersion, Project, Route, User
-from tests.factories import DeploymentFactory, ProjectFactory, ReplicaFactory, RouteFactory, TargetFactory
+from controlplane.models import ApiKey, Deployment, Limit, ManagementToken, Model, ModelVersion, Project, Route, User
+from tests.factories import DeploymentFactory, LimitFactory, ProjectFactory, ReplicaFactory, RouteFactory, TargetFactory
 
 from .pages import url
 
@@ -14,7 +14,7 @@ OPEN = {"login", "logout", "jsi18n"}
 DJANGOS_OWN = {"autocomplete", "view_on_site", "app_list", "search", "password_change_done", None}
 STAFF = {"index", "overview_live", "password_change"} | {
     f"controlplane_{noun}_{page}"
-    for noun in ("model", "modelversion", "deployment", "route", "apikey", "project")
+    for noun in ("model", "modelversion", "deployment", "route", "apikey", "project", "limit")
     for page in ("changelist", "change", "live", "log")
 }
 
@@ -41,6 +41,7 @@ def objects(alice_user, alice):
     things = {
         Model: deployment.version.model, ModelVersion: deployment.version, Deployment: deployment, Route: route,
         ApiKey: key, Project: key.project, User: alice_user, ManagementToken: token,
+        Limit: LimitFactory(api_key=key),
     }  # fmt: skip
     return {kind._meta.model_name: thing for kind, thing in things.items()} | {"replica": replica}
 

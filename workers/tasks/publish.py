@@ -12,10 +12,11 @@ logger = logging.getLogger(__name__)
 
 @shared_task
 def publish_tables() -> None:
-    """The routes if they differ from what Redis holds; everything if Redis holds no full set."""
+    """Routes and limits if they differ from what Redis holds; everything if Redis holds no full set."""
     try:
         if publish.published():
             publish.publish_routes()
+            publish.publish_limits()
         else:
             publish.publish_all()
             logger.info("the gateway's tables were published in full")

@@ -4,15 +4,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db import transaction
 from django.utils import timezone
 
 from controlplane import actors
 from controlplane.actions.bootstrap import PROJECT
 from controlplane.actions.create_api_key import create_api_key
+from controlplane.actions.set_limit import set_limit
 from controlplane.management.command import Result, ScriptCommand
 from controlplane.models import Project
+from controlplane.models.limits import DIMENSIONS
 
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+
+_LIMITS = {"--rpm": "requests_per_minute", "--tpm": "tokens_per_minute", "--concurrency": "concurrency"}
 
 
 def duration(text: str) -> timedelta:
@@ -30,16 +35,25 @@ class Command(ScriptCommand):
         parser.add_argument("--project", default=PROJECT, metavar="P", help="the project it belongs to")
         parser.add_argument("--name", default="command line", metavar="N", help="what it is for")
         parser.add_argument("--routes", default="", metavar="A,B", help="the routes it may call; without: all it may")
+        for option, what in _LIMITS.items():
+            help_text = f"{what.replace('_', ' ')} at most; without: unlimited"
+            parser.add_argument(option, type=int, dest=what, metavar="N", help=help_text)
         parser.add_argument("--expires", type=duration, metavar="90d", help="how long it lives; without: until revoked")
 
-    def answer(self, *, project: str, name: str, routes: str, expires: timedelta | None, **_: Any) -> Result:
+    def answer(self, *, project: str, name: str, routes: str, expires: timedelta | None, **more: Any) -> Result:
         names = [route for part in routes.split(",") if (route := part.strip())]
-        key, token = create_api_key(
-            project=_project(project), name=name, routes=names, expires_at=_end(expires), actor=actors.command_line()
-        )
+        limits = {what: number for what in DIMENSIONS if (number := more[what]) is not None}
+        actor = actors.command_line()
+        with transaction.atomic():
+            key, token = create_api_key(
+                project=_project(project), name=name, routes=names, expires_at=_end(expires), actor=actor
+            )
+            if limits:
+                set_limit(api_key=key, **limits, actor=actor)
         data = {
             "key": token, "id": str(key.pk), "key_id": key.key_id, "project": project, "name": name,
             "routes": key.routes, "expires_at": key.expires_at.isoformat() if key.expires_at else None,
+            "limits": limits,
         }  # fmt: skip
         return Result(token, data)
 

@@ -1,0 +1,93 @@
+"""``/limits``."""
+
+from typing import Any
+from uuid import UUID
+
+import django_filters
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from controlplane.actions.remove_limit import remove_limit
+from controlplane.actions.set_limit import set_limit
+from controlplane.api.fields import Body, Reference, Whole
+from controlplane.api.nouns import CREATED_AT, NounViewSet, Shown, name_of
+from controlplane.api.preconditions import reason_of
+from controlplane.models import ApiKey, Limit, Project, Route
+from controlplane.models.limits import DIMENSIONS, HIGHEST
+
+
+class LimitShown(Shown):
+    project = name_of("project.name")
+    api_key = name_of("api_key.key_id", help_text="The public part of the key: sbx_<api_key>_…")
+    route = name_of("route.name")
+    requests_per_minute = serializers.IntegerField(allow_null=True)
+    tokens_per_minute = serializers.IntegerField(allow_null=True)
+    concurrency = serializers.IntegerField(allow_null=True)
+
+
+def _number(text: str) -> Whole:
+    return Whole(min_value=0, max_value=HIGHEST, allow_null=True, required=False, help_text=text)
+
+
+class LimitChange(Body):
+    requests_per_minute = _number("Null: unlimited. 0: nothing is let through.")
+    tokens_per_minute = _number("Prompt and answer together.")
+    concurrency = _number("Requests at once.")
+
+
+class LimitSet(LimitChange):
+    project = Reference(Project.objects.all(), allow_null=True, default=None)
+    api_key = Reference(
+        ApiKey.objects.select_related("project"), names=("key_id",), allow_null=True, default=None,
+        help_text="A key's key_id or id; a limit is for a key or for a project.",
+    )  # fmt: skip
+    route = Reference(
+        Route.objects.all(), allow_null=True, default=None, help_text="Alone, or together with a key or a project."
+    )
+
+
+class LimitFilters(django_filters.FilterSet):
+    project = django_filters.CharFilter("project__name")
+    api_key = django_filters.CharFilter("api_key__key_id")
+    route = django_filters.CharFilter("route__name")
+
+
+@extend_schema(tags=["limits"])
+class Limits(NounViewSet):
+    """How much keys, projects and routes may have."""
+
+    queryset = Limit.objects.select_related("project", "api_key__project", "route__project")
+    serializer_class = LimitShown
+    filterset_class = LimitFilters
+    ordering_fields = CREATED_AT
+    default_ordering = "-created_at"
+
+    @extend_schema(request=LimitSet, responses={201: LimitShown})
+    def create(self, request: Request) -> Response:
+        """Set the limits of a key, a project or a route, in place of what held for it before."""
+        fields = self.body(LimitSet)
+        limit = set_limit(reason=reason_of(request, fields), actor=self.actor(), **fields)
+        return self.show(limit.pk, status.HTTP_201_CREATED)
+
+    @extend_schema(request=LimitChange, responses=LimitShown)
+    def partial_update(self, request: Request, pk: UUID) -> Response:
+        """Change the numbers that are given. Every gateway follows within a second."""
+        fields = self.body(LimitChange)
+        reason = reason_of(request, fields)
+        with self.locked(pk) as limit:
+            numbers: dict[str, Any] = {name: getattr(limit, name) for name in DIMENSIONS}
+            set_limit(
+                api_key=limit.api_key, project=limit.project, route=limit.route,
+                actor=self.actor(), reason=reason, **{**numbers, **fields},
+            )  # fmt: skip
+        return self.show(pk)
+
+    @extend_schema(request=None, responses={204: None})
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        """Take the limits of a subject away. Needs a reason."""
+        reason = reason_of(request, self.body(Body), required=True)
+        with self.locked(pk) as limit:
+            remove_limit(limit, actor=self.actor(), reason=reason)
+        return Response(status=status.HTTP_204_NO_CONTENT)
