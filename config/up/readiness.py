@@ -11,6 +11,7 @@ from config.up.instance import Instance
 from config.up.progress import Report, UpError
 
 FINAL = {"failed"}  # states of a deployment that waiting does not mend
+ON_PURPOSE = {"", "stopped"}  # somebody deleted it or scaled it to nothing
 
 
 def wait_for_url(url: str, *, what: str, log: Path, seconds: float, alive: Callable[[], None]) -> None:
@@ -49,7 +50,7 @@ def wait_for_deployment(instance: Instance, report: Report, *, seconds: float, a
         while time.monotonic() < deadline:
             alive()
             state, message = _deployment_state(client, name)
-            if state in {"ready", "", "stopped"}:  # "": somebody deleted it on purpose
+            if state in ON_PURPOSE or (state == "ready" and _answers(instance, credentials)):
                 return
             if state in FINAL:
                 raise UpError(f"the engine cannot start: {message}")
@@ -58,6 +59,18 @@ def wait_for_deployment(instance: Instance, report: Report, *, seconds: float, a
     raise UpError(
         f"the engine was not ready after {seconds:.0f} s: {message or state}. Its log is in {instance.replicas}."
     )
+
+
+def _answers(instance: Instance, credentials: dict[str, str]) -> bool:
+    """One real token through the gateway: "ready" alone may be the last run's, until the worker has looked."""
+    body = {"model": credentials["SIGNALBOX_MODEL"], "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
+    headers = {"Authorization": f"Bearer {credentials['SIGNALBOX_API_KEY']}"}
+    url = f"{instance.gateway_url}/v1/chat/completions"
+    try:
+        status = httpx.post(url, json=body, headers=headers, timeout=60, trust_env=False).status_code
+    except httpx.HTTPError:
+        return False
+    return status < 500 and status != 404  # a key or limit that somebody changed is not for us to judge
 
 
 def _deployment_state(client: httpx.Client, name: str) -> tuple[str, str]:

@@ -25,7 +25,11 @@ CONVERSION_SECONDS = 900
 
 
 class CorruptModelError(EngineError):
-    """A model directory does not hold what its manifest says."""
+    """A model directory does not hold what its manifest says: the finding, then what to do."""
+
+    def __init__(self, finding: str, advice: str) -> None:
+        super().__init__(f"{finding} {advice}")
+        self.finding = finding
 
 
 def ensure_default_model(models_dir: Path, engine_python: Path, progress: Progress) -> Path:
@@ -39,13 +43,25 @@ def ensure_default_model(models_dir: Path, engine_python: Path, progress: Progre
                 _make(target, engine_python, progress)
             else:
                 progress("checking the model's files")
-                verify(target)
+                _verify_or_move_away(target)
     except OSError as exc:
         raise EngineError(
             f"the default model cannot be written to {models_dir}: {exc.strerror or exc}. "
             "Free space there or mend its rights, then try again."
         ) from exc
     return target
+
+
+def _verify_or_move_away(target: Path) -> None:
+    """A corrupt one is kept beside its place, for whoever wants to know what happened; the next start makes it anew."""
+    try:
+        verify(target)
+    except CorruptModelError as exc:
+        aside = target.with_name(target.name + ".corrupt")
+        shutil.rmtree(aside, ignore_errors=True)
+        target.rename(aside)
+        advice = f"It was moved to {aside}: start again, and it is made anew."
+        raise CorruptModelError(exc.finding, advice) from exc
 
 
 def verify(directory: Path) -> None:
@@ -81,9 +97,8 @@ def write_manifest(directory: Path) -> None:
 
 
 def _corrupt(directory: Path, name: str, what: str) -> CorruptModelError:
-    return CorruptModelError(
-        f"the model is corrupt: {directory / name} {what}. Delete the directory {directory}; it is made again."
-    )
+    finding = f"the model is corrupt: {directory / name} {what}."
+    return CorruptModelError(finding, f"Delete the directory {directory}; the next `make up` makes it again.")
 
 
 def _sha256(path: Path) -> str:

@@ -126,8 +126,9 @@ def test_unreadable_manifest_is_corrupt(model: Path, content: str) -> None:
 
 def test_corrupt_model_is_told_when_it_is_asked_for(tmp_path: Path, python: Path, model: Path) -> None:
     _flip(model / "config.json")
-    with pytest.raises(CorruptModelError):
+    with pytest.raises(CorruptModelError, match=r"was moved to .*\.corrupt: start again"):
         ensure_default_model(tmp_path / "models", python, print)
+    verify(ensure_default_model(tmp_path / "models", python, print))
 
 
 def test_manifest_covers_folders(tmp_path: Path) -> None:
