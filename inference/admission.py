@@ -36,10 +36,7 @@ MOST_ANSWERS = 128
 """more answers to one prompt no engine gives"""
 _COMPLETION_FIELDS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _SILENT = frozenset(
-    {
-        f"inference.{name}"
-        for name in ("embedding", "embeddings", "rerank", "score", "tokenize", "detokenize", "count_tokens")
-    }
+    {f"inference.{name}" for name in ("embedding", "rerank", "score", "tokenize", "detokenize", "count_tokens")}
 )
 """operations that read and generate nothing"""
 RETRY_AFTER = b"retry-after"
