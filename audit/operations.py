@@ -26,6 +26,7 @@ class Operation(StrEnum):
     TOKEN_CREATED = "token.created"  # noqa: S105
     TOKEN_REVOKED = "token.revoked"  # noqa: S105
     PROJECT_CREATED = "project.created"
+    PROJECT_CHANGED = "project.changed"
     API_KEY_CREATED = "api_key.created"
     API_KEY_REVOKED = "api_key.revoked"
     LIMIT_CHANGED = "limit.changed"

@@ -13,6 +13,7 @@ class Permission(StrEnum):
     """``noun.verb``, as roles will list them."""
 
     PROJECT_CREATE = "project.create"
+    PROJECT_CHANGE = "project.change"
     MODEL_CREATE = "model.create"
     VERSION_CREATE = "version.create"
     VERSION_RETIRE = "version.retire"

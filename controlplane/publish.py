@@ -18,7 +18,7 @@ from redis.client import Pipeline
 from redis.exceptions import RedisError
 
 from controlplane.lifecycle import ReplicaState
-from controlplane.models import ApiKey, Deployment, Limit, Replica, Route
+from controlplane.models import ApiKey, Deployment, Limit, Project, Replica, Route
 from controlplane.models.deployments import Flavour
 from inference.contract import limits, tables
 from inference.contract.keys import engine_key
@@ -112,6 +112,9 @@ def key_entry(key: ApiKey) -> tables.KeyEntry:
         name=key.name,
         routes=tuple(key.routes) if key.routes else None,
         expires=key.expires_at.timestamp() if key.expires_at else None,
+        endpoints=tuple(key.endpoints) if key.endpoints else None,
+        cidrs=tuple(key.cidrs) if key.cidrs else None,
+        media_hosts=tuple(key.project.media_hosts),
         limits=tuple(_limit_entry(limit) for limit in key.limits.all()),
     )
 
@@ -156,6 +159,12 @@ def publish_key(key: ApiKey) -> None:
             pipeline.execute()
     except RedisError as exc:
         logger.warning("key %s not published, the periodic pass will: %s", key.key_id, exc)
+
+
+def publish_keys_of(project: Project) -> None:
+    """Write the keys of a project anew: some of what they tell stands in the project."""
+    for key in ApiKey.objects.usable().filter(project=project).select_related("project").iterator(KEYS_A_BATCH):
+        publish_key(key)
 
 
 def publish_all() -> None:

@@ -12,6 +12,7 @@ from audit.operations import Operation
 from audit.record import Actor, record
 from controlplane import publish
 from controlplane.actions.base import target_of, validate
+from controlplane.actions.scopes import endpoint_names, networks
 from controlplane.errors import Invalid
 from controlplane.models import ApiKey, Project, Route
 from controlplane.permissions import Permission, require
@@ -31,11 +32,13 @@ def create_api_key(
     project: Project,
     name: str,
     routes: Sequence[str] | None = None,
+    endpoints: Sequence[str] | None = None,
+    cidrs: Sequence[str] | None = None,
     expires_at: datetime | None = None,
     actor: Actor,
     reason: str = "",
 ) -> NewKey:
-    """A key for the gateway. `routes` None: all routes that the project may call."""
+    """A key for the gateway. `routes` None: all routes that the project may call; likewise endpoints and networks."""
     require(actor, Permission.API_KEY_CREATE)
     if expires_at and expires_at <= timezone.now():
         raise Invalid(_("The expiry lies in the past."), field="expires_at")
@@ -45,12 +48,16 @@ def create_api_key(
         project=project, name=name, key_id=generated.id, created_by=actor.name, expires_at=expires_at,
         digest=keys.digest(generated.token, keys.pepper(settings.SECRET_KEY)),
         routes=sorted(set(routes)) if routes else None,
+        endpoints=endpoint_names(endpoints), cidrs=networks(cidrs),
     )  # fmt: skip
     validate(key)
     key.save()
     record(
         Operation.API_KEY_CREATED, actor=actor, target=target_of(key), project=project.name, reason=reason,
-        detail={"routes": key.routes, "expires_at": expires_at.isoformat() if expires_at else None},
+        detail={
+            "routes": key.routes, "endpoints": key.endpoints, "cidrs": key.cidrs,
+            "expires_at": expires_at.isoformat() if expires_at else None,
+        },
     )  # fmt: skip
     transaction.on_commit(lambda: publish.publish_key(key))
     return NewKey(key, generated.token)

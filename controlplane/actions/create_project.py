@@ -1,17 +1,22 @@
+from collections.abc import Sequence
+
 from django.db import transaction
 
 from audit.operations import Operation
 from audit.record import Actor, record
 from controlplane.actions.base import target_of, validate
+from controlplane.actions.scopes import hosts
 from controlplane.models import Project
 from controlplane.permissions import Permission, require
 
 
 @transaction.atomic
-def create_project(*, name: str, title: str = "", actor: Actor, reason: str = "") -> Project:
+def create_project(
+    *, name: str, title: str = "", media_hosts: Sequence[str] = (), actor: Actor, reason: str = ""
+) -> Project:
     """A new tenant."""
     require(actor, Permission.PROJECT_CREATE)
-    project = Project(name=name, title=title)
+    project = Project(name=name, title=title, media_hosts=hosts(media_hosts))
     validate(project)
     project.save()
     record(Operation.PROJECT_CREATED, actor=actor, target=target_of(project), project=project.name, reason=reason)

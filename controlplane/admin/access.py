@@ -108,6 +108,8 @@ class ApiKeyAdmin(ConsoleAdmin):
             (_("key"), self.shown_id(subject)),
             (_("project"), subject.project),
             (_("routes"), self.shown_routes(subject)),
+            (_("endpoints"), ", ".join(subject.endpoints) if subject.endpoints else _("all")),
+            (_("networks"), ", ".join(subject.cidrs) if subject.cidrs else _("anywhere")),
             (_("limits"), limits_of(subject)),
             (_("created"), subject.created_at),
             (_("created by"), subject.created_by),

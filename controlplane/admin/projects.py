@@ -5,8 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from controlplane.admin.base import ConsoleAdmin
-from controlplane.forms.api_keys import ProjectForm
+from controlplane.admin.base import ConsoleAdmin, Verb
+from controlplane.forms.api_keys import ChangeProjectForm, ProjectForm
 from controlplane.models import Project
 from controlplane.permissions import Permission
 
@@ -18,11 +18,13 @@ class ProjectAdmin(ConsoleAdmin):
     add_form = ProjectForm
     add_permission = Permission.PROJECT_CREATE
     add_title = _("New project")
+    verbs = (Verb("change", _("Change"), Permission.PROJECT_CHANGE, ChangeProjectForm, _("%(name)s was changed.")),)
 
     def facts(self, subject: Project) -> list[tuple[Any, Any]]:
         return [
             (_("name"), subject.name),
             (_("title"), subject.title),
+            (_("media hosts"), ", ".join(subject.media_hosts) or _("none: data URLs only")),
             (_("API keys"), subject.api_keys.usable().count()),
             (_("deployments"), subject.deployments.count()),
             (_("routes"), ", ".join(subject.routes.values_list("name", flat=True)[:20])),

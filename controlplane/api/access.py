@@ -11,26 +11,41 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from controlplane.actions.change_project import change_project
 from controlplane.actions.create_api_key import create_api_key
 from controlplane.actions.create_project import create_project
 from controlplane.actions.create_user import create_user
 from controlplane.actions.revoke_api_key import revoke_api_key
-from controlplane.api.fields import Body, Flag, Moment, Reference, Text
+from controlplane.actions.scopes import MOST_ENTRIES
+from controlplane.api.fields import Body, Choice, Flag, Moment, Reference, Text
 from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, name_of
 from controlplane.api.preconditions import reason_of
 from controlplane.models import ApiKey, Project, User
+from inference.contract import endpoints
 
 MOST_ROUTES = 200
+HOSTS = "Hosts from which its requests may let engines fetch media; *.example.com for all below a name."
 
 
 class ProjectShown(Shown):
     name = serializers.CharField()
     title = serializers.CharField()
+    media_hosts = serializers.ListField(child=serializers.CharField())
 
 
 class ProjectCreate(Body):
     name = Text(max_length=52, pattern=LABEL, help_text="Lower-case letters, digits and hyphens.")
     title = Text(max_length=200, allow_blank=True, default="")
+    media_hosts = serializers.ListField(
+        child=Text(max_length=255), max_length=MOST_ENTRIES, default=list, help_text=HOSTS
+    )
+
+
+class ProjectChange(Body):
+    title = Text(max_length=200, allow_blank=True, required=False)
+    media_hosts = serializers.ListField(
+        child=Text(max_length=255), max_length=MOST_ENTRIES, required=False, help_text=HOSTS
+    )
 
 
 class ProjectFilters(django_filters.FilterSet):
@@ -52,6 +67,15 @@ class Projects(NounViewSet):
         fields = self.body(ProjectCreate)
         project = create_project(reason=reason_of(request, fields), actor=self.actor(), **fields)
         return self.show(project.pk, status.HTTP_201_CREATED)
+
+    @extend_schema(request=ProjectChange, responses={200: ProjectShown})
+    def partial_update(self, request: Request, pk: UUID) -> Response:
+        """Change what is given."""
+        fields = self.body(ProjectChange)
+        reason = reason_of(request, fields)
+        with self.locked(pk) as project:
+            change_project(project, actor=self.actor(), reason=reason, **fields)
+        return self.show(pk)
 
 
 class UserShown(serializers.Serializer[User]):
@@ -113,6 +137,8 @@ class ApiKeyShown(Shown):
     project = name_of("project.name")
     key_id = serializers.CharField(help_text="The public part of the key: sbx_<key_id>_…")
     routes = serializers.ListField(child=serializers.CharField(), allow_null=True)
+    endpoints = serializers.ListField(child=serializers.CharField(), allow_null=True)
+    cidrs = serializers.ListField(child=serializers.CharField(), allow_null=True)
     expires_at = serializers.DateTimeField(allow_null=True)
     revoked_at = serializers.DateTimeField(allow_null=True)
     created_by = serializers.CharField()
@@ -129,6 +155,14 @@ class ApiKeyCreate(Body):
     routes = serializers.ListField(
         child=Text(max_length=128), max_length=MOST_ROUTES, allow_null=True, default=None,
         help_text="Names of the routes it may call; null: all that its project may call.",
+    )  # fmt: skip
+    endpoints = serializers.ListField(
+        child=Choice(choices=endpoints.NAMES), max_length=len(endpoints.NAMES), allow_null=True, default=None,
+        help_text="What it may call; null: everything.",
+    )  # fmt: skip
+    cidrs = serializers.ListField(
+        child=Text(max_length=43), max_length=MOST_ENTRIES, allow_null=True, default=None,
+        help_text="Networks from which it may be used, such as 10.0.0.0/8; null: anywhere.",
     )  # fmt: skip
     expires_at = Moment(allow_null=True, default=None)
 

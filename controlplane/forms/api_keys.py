@@ -8,15 +8,18 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from audit.record import Actor
+from controlplane.actions.change_project import change_project
 from controlplane.actions.create_api_key import NewKey, create_api_key
 from controlplane.actions.create_project import create_project
 from controlplane.actions.create_token import NewToken, create_token
 from controlplane.actions.revoke_api_key import revoke_api_key
 from controlplane.actions.revoke_token import revoke_token
 from controlplane.models import ApiKey, ManagementToken, Project, Route, User
+from inference.contract import endpoints
 
 from .base import ActionForm
 
+MEDIA_HELP = _("From which its requests may let engines fetch images and sound, one a line. None: data URLs only.")
 LIFETIMES = (
     ("", _("Never")),
     ("7", _("In 7 days")),
@@ -31,6 +34,19 @@ def expiry(days: str, now: datetime) -> datetime | None:
     return now + timedelta(days=int(days)) if days else None
 
 
+class WordsField(forms.CharField):
+    """A list, written with spaces, commas or line breaks between its entries; may be empty."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, widget=forms.Textarea(attrs={"rows": 3}), **kwargs)
+
+    def clean(self, value: Any) -> list[str]:
+        return str(super().clean(value)).replace(",", " ").split()
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+
 class ApiKeyForm(ActionForm):
     testid = "api-key-form"
 
@@ -42,6 +58,13 @@ class ApiKeyForm(ActionForm):
         label=_("Routes"), required=False, widget=forms.CheckboxSelectMultiple,
         help_text=_("None ticked: all routes that the project may call, those to come included."),
     )  # fmt: skip
+    endpoints = forms.MultipleChoiceField(
+        label=_("Endpoints"), required=False, widget=forms.CheckboxSelectMultiple,
+        choices=[(name, name) for name in endpoints.NAMES], help_text=_("None ticked: everything."),
+    )  # fmt: skip
+    cidrs = WordsField(
+        label=_("Networks"), help_text=_("From which it may be used, such as 10.0.0.0/8, one a line. None: anywhere.")
+    )
     lifetime = forms.ChoiceField(label=_("Expires"), required=False, choices=LIFETIMES, initial="90")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -53,6 +76,7 @@ class ApiKeyForm(ActionForm):
         values = self.cleaned_data
         return create_api_key(
             project=values["project"], name=values["name"], routes=values["routes"] or None,
+            endpoints=values["endpoints"], cidrs=values["cidrs"],
             expires_at=expiry(values["lifetime"], timezone.now()), actor=actor, reason=self.why,
         )  # fmt: skip
 
@@ -70,10 +94,30 @@ class ProjectForm(ActionForm):
 
     name = forms.CharField(label=_("Name"), max_length=52, help_text=_("Lower-case letters, digits and hyphens."))
     title = forms.CharField(label=_("Title"), max_length=200, required=False, help_text=_("What people call it."))
+    media_hosts = WordsField(label=_("Media hosts"), help_text=MEDIA_HELP)
 
     def perform(self, actor: Actor) -> Project:
+        values = self.cleaned_data
         return create_project(
-            name=self.cleaned_data["name"], title=self.cleaned_data["title"], actor=actor, reason=self.why
+            name=values["name"], title=values["title"], media_hosts=values["media_hosts"], actor=actor, reason=self.why
+        )
+
+
+class ChangeProjectForm(ActionForm):
+    testid = "change-project-form"
+
+    title = forms.CharField(label=_("Title"), max_length=200, required=False, help_text=_("What people call it."))
+    media_hosts = WordsField(label=_("Media hosts"), help_text=MEDIA_HELP)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial.setdefault("title", self.subject.title)
+        self.initial.setdefault("media_hosts", self.subject.media_hosts)
+
+    def perform(self, actor: Actor) -> Project:
+        values = self.cleaned_data
+        return change_project(
+            self.subject, title=values["title"], media_hosts=values["media_hosts"], actor=actor, reason=self.why
         )
 
 

@@ -26,6 +26,10 @@ class Project(Noun):
 
     name = models.CharField(_("name"), max_length=52, unique=True, validators=[dns_label])
     title = models.CharField(_("title"), max_length=200, blank=True)
+    media_hosts = ArrayField(
+        models.CharField(max_length=255), verbose_name=_("media hosts"), default=list, blank=True,
+        help_text=_("Hosts from which its requests may let engines fetch images and sound; none: data URLs only."),
+    )  # fmt: skip
 
     class Meta:
         ordering = ("name",)
@@ -52,6 +56,14 @@ class ApiKey(Noun):
     routes = ArrayField(
         models.CharField(max_length=128), verbose_name=_("routes"), null=True, blank=True,
         help_text=_("Names of the routes it may call; empty means all that its project may call."),
+    )  # fmt: skip
+    endpoints = ArrayField(
+        models.CharField(max_length=32), verbose_name=_("endpoints"), null=True, blank=True,
+        help_text=_("What it may call, such as chat or embedding; empty means everything."),
+    )  # fmt: skip
+    cidrs = ArrayField(
+        models.CharField(max_length=43), verbose_name=_("networks"), null=True, blank=True,
+        help_text=_("Networks from which it may be used; empty means anywhere."),
     )  # fmt: skip
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)

@@ -9,6 +9,7 @@ from audit.models import Event
 from audit.record import Actor
 from controlplane.actions.change_deployment import change_deployment
 from controlplane.actions.change_password import change_password
+from controlplane.actions.change_project import change_project
 from controlplane.actions.connect_engine import connect_engine
 from controlplane.actions.create_api_key import create_api_key
 from controlplane.actions.create_deployment import create_deployment
@@ -40,6 +41,7 @@ def a_token() -> ManagementToken:
 
 ATTEMPTS: dict[str, Callable[[Actor], Any]] = {
     "create_project": lambda actor: create_project(name="p", actor=actor),
+    "change_project": lambda actor: change_project(factories.ProjectFactory(), title="t", actor=actor),
     "create_model": lambda actor: create_model(name="m", actor=actor),
     "create_version": lambda actor: create_version(factories.ModelFactory(), name="v", source="/x", actor=actor),
     "retire_version": lambda actor: retire_version(factories.VersionFactory(), actor=actor, reason="r"),

@@ -35,27 +35,37 @@ class Command(ScriptCommand):
         parser.add_argument("--project", default=PROJECT, metavar="P", help="the project it belongs to")
         parser.add_argument("--name", default="command line", metavar="N", help="what it is for")
         parser.add_argument("--routes", default="", metavar="A,B", help="the routes it may call; without: all it may")
+        parser.add_argument("--endpoints", default="", metavar="A,B", help="what it may call; without: everything")
+        parser.add_argument("--cidrs", default="", metavar="A,B", help="where it may be used from; without: anywhere")
         for option, what in _LIMITS.items():
             help_text = f"{what.replace('_', ' ')} at most; without: unlimited"
             parser.add_argument(option, type=int, dest=what, metavar="N", help=help_text)
         parser.add_argument("--expires", type=duration, metavar="90d", help="how long it lives; without: until revoked")
 
-    def answer(self, *, project: str, name: str, routes: str, expires: timedelta | None, **more: Any) -> Result:
-        names = [route for part in routes.split(",") if (route := part.strip())]
+    def answer(
+        self, *, project: str, name: str, routes: str, endpoints: str, cidrs: str, expires: timedelta | None,
+        **more: Any,
+    ) -> Result:  # fmt: skip
         limits = {what: number for what in DIMENSIONS if (number := more[what]) is not None}
         actor = actors.command_line()
         with transaction.atomic():
             key, token = create_api_key(
-                project=_project(project), name=name, routes=names, expires_at=_end(expires), actor=actor
-            )
+                project=_project(project), name=name, routes=_parts(routes), endpoints=_parts(endpoints),
+                cidrs=_parts(cidrs), expires_at=_end(expires), actor=actor,
+            )  # fmt: skip
             if limits:
                 set_limit(api_key=key, **limits, actor=actor)
         data = {
             "key": token, "id": str(key.pk), "key_id": key.key_id, "project": project, "name": name,
-            "routes": key.routes, "expires_at": key.expires_at.isoformat() if key.expires_at else None,
+            "routes": key.routes, "endpoints": key.endpoints, "cidrs": key.cidrs,
+            "expires_at": key.expires_at.isoformat() if key.expires_at else None,
             "limits": limits,
         }  # fmt: skip
         return Result(token, data)
+
+
+def _parts(text: str) -> list[str]:
+    return [part for piece in text.split(",") if (part := piece.strip())]
 
 
 def _end(expires: timedelta | None) -> datetime | None:

@@ -1,0 +1,41 @@
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from audit.operations import Operation
+from audit.record import Actor, record
+from controlplane import publish
+from controlplane.actions.base import difference, snapshot, target_of, validate
+from controlplane.actions.scopes import hosts
+from controlplane.models import Project
+from controlplane.permissions import Permission, require
+
+
+@transaction.atomic
+def change_project(
+    project: Project,
+    *,
+    title: str | None = None,
+    media_hosts: Sequence[str] | None = None,
+    actor: Actor,
+    reason: str = "",
+) -> Project:
+    """Change what is given. Its keys are published anew, so every gateway knows within a second."""
+    require(actor, Permission.PROJECT_CHANGE)
+    before = snapshot(project, ("title", "media_hosts"))
+    if title is not None:
+        project.title = title
+    if media_hosts is not None:
+        project.media_hosts = hosts(media_hosts)
+    validate(project)
+    changed = difference(before, snapshot(project, ("title", "media_hosts")))
+    if not changed:
+        return project
+    project.save()
+    record(
+        Operation.PROJECT_CHANGED, actor=actor, target=target_of(project), project=project.name, reason=reason,
+        detail=changed,
+    )  # fmt: skip
+    if "media_hosts" in changed:
+        transaction.on_commit(lambda: publish.publish_keys_of(project))
+    return project
