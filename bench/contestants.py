@@ -20,9 +20,11 @@ import psycopg
 import redis
 
 from config import embedded
-from inference.contract import keys, tables
+from inference.contract import keys, limits, tables
 
 ROOT = Path(__file__).parents[1]
+WIDE = {"requests_per_minute": 10**9, "tokens_per_minute": 10**12, "concurrency": 10**6}
+"""limits that are checked and never reached"""
 NGINX_CONFIGURATION = """
 worker_processes 1; daemon off; error_log stderr error; pid {home}/nginx.pid;
 events {{ worker_connections 8192; }}
@@ -140,13 +142,16 @@ def publish(environment: dict[str, str], engine_port: int) -> str:
     """Write the gateway's tables as the console does; answers with the key."""
     parsed = keys.generate()
     digest = keys.digest(parsed.token, keys.pepper(environment["SECRET_KEY"]))
-    key = tables.KeyEntry(id=parsed.id, digest=digest, project="bench", name="bench")
+    mine = limits.LimitEntry("bench", key=parsed.id, **WIDE)
+    everybody = limits.LimitEntry(limits.PLATFORM, route="smol", shared=True, **WIDE)
+    key = tables.KeyEntry(id=parsed.id, digest=digest, project="bench", name="bench", limits=(mine,))
     replica = tables.ReplicaEntry("smol-0", f"http://127.0.0.1:{engine_port}")
     target = tables.TargetEntry("smol", 1, "smol", "smol:1", "smol", (replica,))
     route = tables.RouteEntry("smol", None, 1, 2048, (target,))
     with redis.Redis.from_url(environment["REDIS_URL"]) as client:
         client.hset(tables.KEYS, key.id, tables.encode(key))
         client.set(tables.ROUTES, tables.encode(tables.RouteTable((route,))))
+        client.set(limits.TABLE, limits.encode(limits.LimitTable((everybody,))))
         client.set(tables.GENERATION, secrets.token_hex(8))
         client.xadd(tables.CHANGES, {"kind": tables.CHANGE_ALL, "id": ""})
     return parsed.token
@@ -154,7 +159,7 @@ def publish(environment: dict[str, str], engine_port: int) -> str:
 
 @contextlib.contextmanager
 def gateway(home: Path, environment: dict[str, str], engine_port: int) -> Iterator[Contestant]:
-    """The gateway: one process, key, durable register, access log, metrics."""
+    """The gateway: one process, key, limits on key and route, durable register, access log, metrics."""
     port = free_port()
     own = {
         "SIGNALBOX_GATEWAY_PORT": str(port), "SIGNALBOX_GATEWAY_METRICS_PORT": str(free_port()),
