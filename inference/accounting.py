@@ -6,11 +6,12 @@ take it ends the exchange, so that nothing is served which is not recorded.
 
 import hashlib
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from inference.auth import Principal
-from inference.contract.events import Event, pack_row
+from inference.contract.events import Event, RowTemplate, pack_row
 from inference.contract.ids import uuid7
 from inference.endpoints.call import Call
 from inference.errors import GatewayError
@@ -23,16 +24,46 @@ LARGEST_COUNT = 2**31 - 1
 """what the register's integer columns hold"""
 
 
+class Caller(NamedTuple):
+    """What all rows of one key, from one place, about one route have in common."""
+
+    writer: str
+    operation: str
+    project: str
+    key_id: str
+    key_name: str
+    auth_method: str
+    model: str
+    source_ip: str | None
+    client: str
+
+
+@lru_cache(maxsize=4096)
+def _template(caller: Caller) -> RowTemplate:
+    return RowTemplate(
+        {
+            "operation": caller.operation, "project": caller.project, "writer": caller.writer,
+            "actor_type": "api_key", "actor_id": caller.key_id, "actor_name": caller.key_name,
+            "auth_method": caller.auth_method, "target_type": "route", "target_id": caller.model,
+            "target_name": caller.model, "route": caller.model, "changes": None, "source_ip": caller.source_ip,
+            "host": HOST, "reason": "", "source": "gateway", "client": caller.client,
+        }
+    )  # fmt: skip
+
+
 class Record:
     """The register's two rows of one request."""
 
     __slots__ = (
-        "_common",
+        "_began",
+        "_input",
         "_intent",
         "_limits",
         "_number",
         "_register",
         "_request",
+        "_streams",
+        "_template",
         "attempts",
         "choice",
         "closed",
@@ -66,37 +97,24 @@ class Record:
         """of a stream that went to the client: about as many tokens, when the engine tells no usage"""
         self._limits = limits
         self.closed = False
-        self._common: dict[str, Any] = {
-            "operation": operation,
-            "project": principal.project,
-            "request_id": request.id,
-            "writer": register.writer,
-            "actor_type": "api_key",
-            "actor_id": principal.key_id,
-            "actor_name": principal.name,
-            "auth_method": request.auth_method,
-            "target_type": "route",
-            "target_id": call.model,
-            "target_name": call.model,
-            "started_at": request.started_at,
-            "source_ip": request.source_ip,
-            "host": HOST,
-            "source": "gateway",
-            "client": request.client,
-            "route": call.model,
-            "input_digest": hashlib.sha256(body).digest(),
-        }
+        self._input = hashlib.sha256(body).digest()
+        self._began = datetime.now(UTC)
+        self._streams = call.stream
         self._number = register.next_number()
-        intent = Event(
-            id=self.id,
-            kind="intent",
-            writer_seq=self._number,
-            at=datetime.now(UTC),
-            detail={"stream": call.stream},
-            status="accepted",
-            **self._common,
-        )
-        self._intent = register.append(pack_row(intent), request.exchange.abort)
+        self._template = _template(
+            Caller(
+                register.writer, operation, principal.project, principal.key_id, principal.name,
+                request.auth_method, call.model, request.source_ip, request.client,
+            )
+        )  # fmt: skip
+        self._intent = register.append(self._pack_intent, request.exchange.abort)
+
+    def _pack_intent(self) -> bytes:
+        request = self._request
+        return self._template.pack(
+            self.id, "intent", request.id, None, self._number, self._began, request.started_at, None, "", "",
+            {"stream": self._streams}, self._input, None, None, None, "accepted", None,
+        )  # fmt: skip
 
     async def durable(self) -> None:
         """Return once the intent is durable. Raises `AuditUnavailable`."""
@@ -112,31 +130,36 @@ class Record:
 
     def _append_outcome(self, status: str, status_code: int) -> Row:
         self.closed = True
-        ended = datetime.now(UTC)
         # An answer that is there before its intent was on its way needs no row that says it was asked for.
         alone = not self._intent.flying and not self._intent.settled
-        choice, usage = self.choice, self.usage
-        outcome = Event(
-            id=self.id if alone else uuid7(),
-            kind="outcome",
-            parent_id=None if alone else self.id,
-            writer_seq=self._number if alone else self._register.next_number(),
-            at=ended,
-            ended_at=ended,
-            replica=choice.replica.name if choice else "",
-            model_version=choice.target.version if choice else "",
-            detail=self._detail(),
-            output_digest=self.output.digest() if self._request.bytes_out or status == "ok" else None,
-            prompt_tokens=min(usage.prompt_tokens, LARGEST_COUNT) if usage else None,
-            completion_tokens=min(usage.completion_tokens, LARGEST_COUNT) if usage else None,
-            status=status,
-            status_code=status_code,
-            **self._common,
-        )
+        number = self._number if alone else self._register.next_number()
+        packed = self._pack_outcome(number, status, status_code, alone=alone)
         if alone:
-            self._intent.packed = pack_row(outcome)
+            self._intent.pack = lambda: packed
             return self._intent
-        return self._register.append(pack_row(outcome))
+        return self._register.append(lambda: packed)
+
+    def _pack_outcome(self, number: int, status: str, status_code: int, *, alone: bool) -> bytes:
+        request, choice, usage, ended = self._request, self.choice, self.usage, datetime.now(UTC)
+        return self._template.pack(
+            self.id if alone else uuid7(),
+            "outcome",
+            request.id,
+            None if alone else self.id,
+            number,
+            ended,
+            request.started_at,
+            ended,
+            choice.replica.name if choice else "",
+            choice.target.version if choice else "",
+            self._detail(),
+            self._input,
+            self.output.digest() if request.bytes_out or status == "ok" else None,
+            min(usage.prompt_tokens, LARGEST_COUNT) if usage else None,
+            min(usage.completion_tokens, LARGEST_COUNT) if usage else None,
+            status,
+            status_code,
+        )
 
     def _detail(self) -> dict[str, Any]:
         detail: dict[str, Any] = {"attempts": self.attempts}

@@ -1,7 +1,9 @@
 """The gateway's ASGI application: its life, its table of paths, its one place where errors become answers."""
 
 import asyncio
+import gc
 import logging
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from inference.upstream import Timeouts, Upstream
 logger = logging.getLogger(__name__)
 
 PRUNE_EVERY = 1.0
+REPORT_EVERY = 0.2
 
 
 class App:
@@ -81,6 +84,10 @@ class App:
         self._writing = asyncio.create_task(self._gateway.register.run())
         self._spawn(self._gateway.tables.follow())
         self._spawn(self._prune())
+        self._spawn(self._report())
+        gc.collect()
+        gc.freeze()  # what is there now stays, and requests leave no circles: look for some less often
+        gc.set_threshold(20_000, 50, 50)
 
     async def stop(self) -> None:
         """Write what still waits for the register, then let go of everything."""
@@ -92,8 +99,7 @@ class App:
         self._gateway.upstream.close()
         await self._gateway.limiter.close()
         await self._redis.aclose()
-        if self._log is not None:
-            self._log.flush()
+        self._hand_on()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work))
@@ -119,7 +125,7 @@ class App:
     async def _serve(self, request: Request) -> None:
         error: GatewayError | None = None
         endpoint = ENDPOINTS.get(request.path)
-        metrics.INFLIGHT.inc()
+        metrics.TALLY.inflight += 1
         try:
             if endpoint is not None and request.method == "POST":
                 request.check_host()
@@ -132,7 +138,8 @@ class App:
             logger.exception("request %s failed", request.id)
             error = InternalError()
         finally:
-            metrics.INFLIGHT.dec()
+            metrics.TALLY.inflight -= 1
+            request.scope.pop("on_disconnect", None)  # a circle, which only the garbage collector would find
         if error is not None and not request.status and not isinstance(error, ClientClosed):
             await request.fail(error, error_body_at(request.path)(error, request.id))
         self._observe(request, error)
@@ -165,9 +172,21 @@ class App:
     def _observe(self, request: Request, error: GatewayError | None) -> None:
         if request.path in {"/healthz", "/readyz"}:
             return
-        observe.measure(request, error)
-        if self._log is not None and self._log.add(observe.line(request, error)):
-            asyncio.get_running_loop().call_later(self._log.EVERY, self._log.flush)
+        now = time.perf_counter()
+        observe.measure(request, error, now)
+        if self._log is not None:
+            self._log.add(observe.line(request, error, now))
+
+    async def _report(self) -> None:
+        """What was observed is handed on a few times a second, all at once."""
+        while True:
+            await asyncio.sleep(REPORT_EVERY)
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        metrics.TALLY.fold()
+        if self._log is not None:
+            self._log.flush()
 
 
 def _limiter(config: Config) -> Limiter:

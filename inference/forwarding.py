@@ -77,7 +77,7 @@ async def forward(upstream: Upstream, passage: Passage) -> Reply:
         if choice is None:
             break
         record.choice, record.attempts, request.target = choice, record.attempts + 1, choice.target
-        metrics.ROUTED.labels(choice.target.deployment, choice.reason.value).inc()
+        metrics.TALLY.count(metrics.ROUTED, (choice.target.deployment, choice.reason.value))
         try:
             return await _attempt(upstream, passage, choice)
         except UpstreamError as exc:

@@ -1,7 +1,7 @@
 """What an answered request leaves behind besides the register: metrics and one line of the access log."""
 
 import os
-import time
+from datetime import datetime
 
 import msgspec
 
@@ -9,71 +9,91 @@ from inference import metrics
 from inference.errors import GatewayError
 from inference.request import Request
 
-_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+class Line(msgspec.Struct):
+    """A line of the access log."""
+
+    at: datetime
+    request_id: str
+    method: str
+    path: str
+    status: int
+    reason: str
+    project: str
+    model: str
+    version: str
+    deployment: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    bytes: int
+    ms: float
+    ip: str | None
+    client: str
 
 
 class AccessLog:
-    """One JSON line a request, without content. Lines are written together, at most `EVERY` seconds late."""
-
-    EVERY = 0.2
+    """One JSON line a request, without content. Lines are written together, a few times a second."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._lines: list[bytes] = []
+        self._lines: list[Line] = []
 
-    def add(self, line: dict[str, object]) -> bool:
-        """True when this is the first line since the last `flush`: somebody has to call it soon."""
-        self._lines.append(_encode(line))
-        return len(self._lines) == 1
+    def add(self, line: Line) -> None:
+        self._lines.append(line)
 
     def flush(self) -> None:
         lines, self._lines = self._lines, []
         if lines:
-            os.write(self._descriptor, b"\n".join(lines) + b"\n")
+            os.write(self._descriptor, _encode_lines(lines))
 
 
-def measure(request: Request, error: GatewayError | None) -> None:
-    """Count the request."""
-    target, model = request.target, request.route.name if request.route else ""
-    metrics.REQUESTS.labels(
-        model,
-        target.version if target else "",
-        target.deployment if target else "",
-        request.project,
-        request.status or (error.status if error else 0),
-        error.code if error else "ok",
-    ).inc()
+def measure(request: Request, error: GatewayError | None, now: float) -> None:
+    """Count the request that ended `now`."""
+    target, model, tally = request.target, request.route.name if request.route else "", metrics.TALLY
+    tally.count(
+        metrics.REQUESTS,
+        (
+            model,
+            target.version if target else "",
+            target.deployment if target else "",
+            request.project,
+            str(request.status or (error.status if error else 0)),
+            error.code if error else "ok",
+        ),
+    )
     if request.route is None:
         return
-    metrics.DURATION.labels(model).observe(time.perf_counter() - request.started)
+    tally.time(metrics.DURATION, (model,), now - request.started)
     if request.replied_at and request.begun_at:
         before, after = request.asked_at - request.started, request.begun_at - request.replied_at
-        metrics.OVERHEAD.observe(before + after)
+        tally.time(metrics.OVERHEAD, (), before + after)
     if request.first_byte_at and error is None:
-        metrics.FIRST_TOKEN.labels(model).observe(request.first_byte_at - request.started)
+        tally.time(metrics.FIRST_TOKEN, (model,), request.first_byte_at - request.started)
     if usage := request.usage:
-        metrics.TOKENS.labels(model, request.project, "prompt").inc(usage.prompt_tokens)
-        metrics.TOKENS.labels(model, request.project, "completion").inc(usage.completion_tokens)
+        tally.count(metrics.TOKENS, (model, request.project, "prompt"), usage.prompt_tokens)
+        tally.count(metrics.TOKENS, (model, request.project, "completion"), usage.completion_tokens)
 
 
-def line(request: Request, error: GatewayError | None) -> dict[str, object]:
-    """The request's line in the access log."""
+def line(request: Request, error: GatewayError | None, now: float) -> Line:
+    """The line of a request that ended `now`."""
     target, usage = request.target, request.usage
-    return {
-        "at": request.started_at,
-        "request_id": request.id,
-        "method": request.method,
-        "path": request.path,
-        "status": request.status or (error.status if error else 0),
-        "reason": error.code if error else "ok",
-        "project": request.project,
-        "model": request.route.name if request.route else "",
-        "version": target.version if target else "",
-        "deployment": target.deployment if target else "",
-        "prompt_tokens": usage and usage.prompt_tokens,
-        "completion_tokens": usage and usage.completion_tokens,
-        "bytes": request.bytes_out,
-        "ms": round((time.perf_counter() - request.started) * 1000, 2),
-        "ip": request.source_ip,
-        "client": request.client,
-    }
+    return Line(
+        request.started_at,
+        request.id,
+        request.method,
+        request.path,
+        request.status or (error.status if error else 0),
+        error.code if error else "ok",
+        request.project,
+        request.route.name if request.route else "",
+        target.version if target else "",
+        target.deployment if target else "",
+        usage.prompt_tokens if usage else None,
+        usage.completion_tokens if usage else None,
+        request.bytes_out,
+        round((now - request.started) * 1000, 2),
+        request.source_ip,
+        request.client,
+    )

@@ -39,17 +39,19 @@ OnFailure = Callable[[AuditUnavailable], None]
 
 
 class Row:
-    """A packed row on its way. ``await row`` returns once it is durable, or raises `AuditUnavailable`."""
+    """A row on its way. ``await row`` returns once it is durable, or raises `AuditUnavailable`."""
 
-    __slots__ = ("_waiter", "error", "flying", "on_failure", "packed", "settled", "since")
+    __slots__ = ("_waiter", "error", "flying", "on_failure", "pack", "packed", "settled", "since")
 
-    def __init__(self, packed: bytes, on_failure: OnFailure | None = None) -> None:
-        self.packed = packed
+    def __init__(self, pack: Callable[[], bytes], on_failure: OnFailure | None = None) -> None:
+        self.pack = pack
+        """called once, when the row is on its way"""
+        self.packed = b""
         self.since = time.monotonic()
         self.on_failure = on_failure
         """called as soon as it is clear that the row will not be durable in time"""
         self.flying = False
-        """too late to change `packed`"""
+        """too late for another `pack`"""
         self.settled = False
         self.error: AuditUnavailable | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -75,7 +77,7 @@ class Row:
 
 
 class Register:
-    """Appends packed rows durably. One per process; `run` must be running."""
+    """Appends rows durably. One per process; `run` must be running."""
 
     def __init__(
         self,
@@ -123,9 +125,9 @@ class Register:
         if self._trouble or (self._away and self.trouble):
             raise AuditUnavailable
 
-    def append(self, packed: bytes, on_failure: OnFailure | None = None) -> Row:
-        """Queue a row. A row that failed is still written later, if it never was on its way."""
-        row = Row(packed, on_failure)
+    def append(self, pack: Callable[[], bytes], on_failure: OnFailure | None = None) -> Row:
+        """Queue the row that `pack` gives. One that failed is still written later, if it never was on its way."""
+        row = Row(pack, on_failure)
         self._rows.append(row)
         if self._trouble:
             row.settle(AuditUnavailable())
@@ -137,7 +139,7 @@ class Register:
     def note(self, packed: bytes) -> None:
         """Queue a row that nobody waits for. Dropped when too many wait: a flood must not eat the memory."""
         if len(self._rows) < MOST_NOTES:
-            self._rows.append(Row(packed))
+            self._rows.append(Row(lambda: packed))
             self._schedule()
 
     # writing: everything of one tick, and all that came while the last flush was on its way, goes together
@@ -154,15 +156,16 @@ class Register:
                 self._empty.set()
             return
         if self._copier is not None:
-            self._copier.copy(pack_copy([row.packed for row in self._take()]), self._copied)
+            self._copier.copy(pack_copy(self._take()), self._copied)
         elif self._away and self._spool is not None and not self._spooling:
             self._write_spool(self._spool)
 
-    def _take(self) -> list[Row]:
+    def _take(self) -> list[bytes]:
         self._flying, self._rows = self._rows, []
         for row in self._flying:
-            row.flying = True
-        return self._flying
+            if not row.flying:
+                row.flying, row.packed = True, row.pack()
+        return [row.packed for row in self._flying]
 
     def _copied(self, error: Exception | None) -> None:
         if error is not None:
@@ -181,8 +184,7 @@ class Register:
             self._flush()
 
     def _write_spool(self, spool: Spool) -> None:
-        rows = [row.packed for row in self._take()]
-        self._spooling = asyncio.get_running_loop().run_in_executor(None, spool.append, rows)
+        self._spooling = asyncio.get_running_loop().run_in_executor(None, spool.append, self._take())
         self._spooling.add_done_callback(self._spooled)
 
     def _spooled(self, done: "asyncio.Future[None] | Future[None]") -> None:

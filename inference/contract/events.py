@@ -171,3 +171,26 @@ def pack_row(event: Event) -> bytes:
 def pack_copy(rows: Iterable[bytes]) -> bytes:
     """A whole binary COPY payload from packed rows."""
     return b"".join((COPY_HEADER, *rows, COPY_TRAILER))
+
+
+class RowTemplate:
+    """Packs rows that have most columns in common: what is `constant` is packed once, what varies at each row."""
+
+    def __init__(self, constant: dict[str, Any]) -> None:
+        varying: list[Callable[[Any], bytes]] = []
+        fixed = [_FIELD_COUNT]
+        for name, pack in _ROW:
+            if name not in constant:
+                varying.append(pack)
+                fixed.append(b"%b")
+            else:
+                value = constant[name]
+                fixed.append((_NULL if value is None else pack(value)).replace(b"%", b"%%"))
+        self._packers = tuple(varying)
+        self._format = b"".join(fixed)
+
+    def pack(self, *values: Any) -> bytes:
+        """The row; `values` are those of the varying columns, in the order of `COLUMNS`."""
+        return self._format % tuple(
+            [_NULL if value is None else pack(value) for pack, value in zip(self._packers, values, strict=True)]
+        )

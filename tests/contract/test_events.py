@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit.models import Event as Row
-from inference.contract.events import COLUMNS, COPY_STATEMENT, Event, pack_copy, pack_row
+from inference.contract.events import COLUMNS, COPY_STATEMENT, Event, RowTemplate, pack_copy, pack_row
 from inference.contract.ids import uuid7
 
 pytestmark = pytest.mark.django_db
@@ -116,3 +116,11 @@ def test_whatever_comes(text: str, detail: dict[str, Any], digest: bytes) -> Non
     assert came["input_digest"] == digest
     if "\x00" not in str(detail) and "\\x00" not in str(detail):
         assert came["detail"] == detail
+
+
+def test_template_packs_what_the_event_packs() -> None:
+    one = event(**{**FULL, "project": "100 %b", "detail": {"of": "100 %s"}, "changes": None})
+    fields = msgspec.structs.asdict(one)
+    varying = ("id", "at", "parent_id", "detail", "status")
+    template = RowTemplate({name: value for name, value in fields.items() if name not in varying})
+    assert template.pack(*(fields[name] for name in COLUMNS if name in varying)) == pack_row(one)

@@ -45,7 +45,11 @@ async def test_client_cannot_make_labels(start: Start, engine: Engine) -> None:
     for model in ("evil-one", "evil-two"):
         await gateway.chat(model=model)
     await gateway.http.get("/evil-three")
-    assert await total(gateway, "signalbox_gateway_requests_total", status="404") == 3
+
+    async def counted() -> bool:
+        return await total(gateway, "signalbox_gateway_requests_total", status="404") == 3
+
+    await eventually(counted)
     assert "evil" not in (await gateway.operator_get("/metrics")).text
 
 
