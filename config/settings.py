@@ -91,6 +91,7 @@ CSRF_COOKIE_NAME = f"signalbox_csrf_{env.integer('SIGNALBOX_CONSOLE_PORT', 8000)
 
 # Transport, as the deployment checklist asks.
 SECURE_SSL_REDIRECT = not PLAIN_HTTP
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # probes and scrapers ask the process itself
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not PLAIN_HTTP
 SECURE_HSTS_SECONDS = 0 if PLAIN_HTTP else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not PLAIN_HTTP

@@ -47,6 +47,7 @@ CREATE INDEX audit_event_id ON audit_event (id);
 CREATE INDEX audit_event_project ON audit_event (project, at DESC, id DESC);
 CREATE INDEX audit_event_actor ON audit_event (actor_type, actor_id, at DESC);
 CREATE INDEX audit_event_target ON audit_event (target_type, target_id, at DESC);
+CREATE INDEX audit_event_managed ON audit_event (kind, at DESC, id DESC) WHERE kind NOT IN ('intent', 'outcome');
 CREATE INDEX audit_event_request ON audit_event (request_id) WHERE request_id <> '';
 """
 DROP = "DROP TABLE audit_event"
