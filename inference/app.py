@@ -127,8 +127,8 @@ class App:
         endpoint = ENDPOINTS.get(request.path)
         metrics.TALLY.inflight += 1
         try:
+            request.check_head()
             if endpoint is not None and request.method == "POST":
-                request.check_host()
                 await handle(self._gateway, endpoint, request)
             else:
                 await self._serve_small(request, known=endpoint is not None)

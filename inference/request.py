@@ -24,6 +24,9 @@ Header = tuple[bytes, bytes]
 JSON: Header = (b"content-type", b"application/json")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _PRODUCT = re.compile(rb"[A-Za-z0-9._+-]{1,40}(?:/[A-Za-z0-9._+-]{1,24})?")
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+_ONCE = frozenset({b"authorization", b"host"})
+"""two of them are two answers to the question who is meant, and somebody in front may have read the other one"""
 _WANTED = frozenset(
     {
         b"authorization",
@@ -38,6 +41,12 @@ _WANTED = frozenset(
 )
 FORWARDED = frozenset({b"accept", b"traceparent", b"tracestate"})
 """client headers that go to the engine; all others stay here, credentials and hop-by-hop headers among them"""
+
+
+@lru_cache(maxsize=1024)
+def _is_host(value: bytes) -> bool:
+    match = _HOST.fullmatch(value)
+    return match is not None and int(match[1] or 0) < 65_536
 
 
 @lru_cache(maxsize=4096)
@@ -55,6 +64,7 @@ class Request:
     __slots__ = (
         "_headers",
         "_receive",
+        "_repeated",
         "_send",
         "asked_at",
         "auth_method",
@@ -84,7 +94,9 @@ class Request:
         self.started_at = datetime.now(UTC)
         self.scope = scope
         self.method: str = scope["method"]
-        self.path: str = scope["path"]
+        raw_path: bytes = scope["raw_path"]
+        # An escape is left as it is: a path that is not written as in the table is another path.
+        self.path: str = raw_path.decode("latin-1") if b"%" in raw_path else scope["path"]
         self._receive = receive
         self._send = send
         self.exchange = Exchange()
@@ -103,9 +115,12 @@ class Request:
 
     def _read_headers(self, headers: list[Header]) -> None:
         wanted: dict[bytes, bytes] = {}
+        self._repeated = b""
         forwarded = b""
         for name, value in headers:
             if name in _WANTED:
+                if name in wanted and name in _ONCE:
+                    self._repeated = name
                 wanted.setdefault(name, value)
             elif name in FORWARDED:
                 forwarded += name + b": " + value + b"\r\n"
@@ -130,10 +145,16 @@ class Request:
                 return name.decode(), token.decode("latin-1")
         return "", ""
 
-    def check_host(self) -> None:
-        """HTTP/1.1 asks for a Host. Raises `BadRequest`; nothing is ever decided by its value."""
-        if b"host" not in self._headers and self.scope.get("http_version") == "1.1":
-            raise BadRequest("The request has no Host header.")
+    def check_head(self) -> None:
+        """HTTP/1.1 asks for one Host. Raises `BadRequest`; nothing is ever decided by its value."""
+        if self._repeated:
+            raise BadRequest(f"The header {self._repeated.decode()} stands twice in the request.")
+        host = self._headers.get(b"host")
+        if host is None:
+            if self.scope.get("http_version") == "1.1":
+                raise BadRequest("The request has no Host header.")
+        elif not _is_host(host):
+            raise BadRequest("The Host header is malformed.")
 
     @property
     def client(self) -> str:
