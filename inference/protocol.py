@@ -52,7 +52,7 @@ class Cycle(RequestResponseCycle):
     def _send_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         lines = [STATUS_LINE[status]]
         chunked = True
-        for name, value in headers:
+        for name, value in (*self.default_headers, *headers):
             if name == b"content-length":
                 chunked, self.expected_content_length = False, int(value)
             elif name == b"connection":

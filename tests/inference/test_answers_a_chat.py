@@ -2,6 +2,8 @@
 
 import hashlib
 
+import pytest
+
 from tests.inference.conftest import RegisterReader, Start, route
 from tests.inference.engine import COMPLETION, Engine
 
@@ -41,3 +43,9 @@ async def test_stream_leaves_its_usage_though_the_client_did_not_ask(
     outcome = register.rows(kind="outcome")[0]
     assert (outcome["prompt_tokens"], outcome["completion_tokens"]) == (7, 3)
     assert "usage" not in response.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_answer_tells_its_date(start: Start, engine: Engine, stream: bool) -> None:
+    gateway = await start(route("smol", engine.url))
+    assert "date" in (await gateway.chat(stream=stream)).headers
