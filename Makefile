@@ -26,9 +26,10 @@ check: setup ## format, lint, types, import contracts, migrations, settings, tem
 test: setup ## every test, the real engine and the real browser included
 	$(VENV)/python -m pytest
 
-bench: setup ## the gateway against nginx, and the limiter, each in one run on this machine
+bench: setup ## the gateway against nginx, the limiter, and 100,000 keys, each in one run on this machine
 	$(VENV)/python -m bench.race
 	$(VENV)/python -m bench.limiter
+	$(VENV)/python -m bench.keys
 
 format: setup ## mend what tools can mend
 	$(VENV)/ruff check --fix $(SOURCES)
