@@ -2,8 +2,8 @@
 
     python -m bench.keys            100,000 keys, 100 revocations, half of them while everything is published anew
 
-Bars: loaded in 5 s, each revocation in 1 s. On 2 cores: loaded in 0.1 to 0.5 s, revoked in 2 ms, in 0.15 s at most while
-all keys are being read anew.
+Bars: loaded in 5 s, each revocation in 1 s. On 2 cores: loaded in 0.1 to 0.5 s, revoked in 2 ms, in 0.15 s at most
+while all keys are being read anew.
 """
 
 import asyncio
