@@ -61,6 +61,7 @@ class Tables:
                 await self._reload()
                 backoff = FIRST_BACKOFF
                 while True:
+                    _end_if_cancelled()
                     await self._step()
             except (RedisError, OSError, msgspec.MsgspecError) as exc:
                 self._report(f"Redis cannot be read: {exc}")
@@ -157,6 +158,16 @@ class Tables:
         if trouble != self.trouble:
             self.trouble = trouble
             logger.log(logging.WARNING if trouble else logging.INFO, "tables: %s", trouble or "following Redis")
+
+
+def _end_if_cancelled() -> None:
+    """Up to Python 3.11 `asyncio.wait_for`, through which redis-py writes, may lose a cancellation.
+
+    https://github.com/python/cpython/issues/86296
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def connect(url: str) -> Redis:

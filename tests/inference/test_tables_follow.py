@@ -1,10 +1,12 @@
 """What the control plane publishes is in force within a second, and stays in force when Redis is gone."""
 
 import asyncio
+import contextlib
 import secrets
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -150,3 +152,30 @@ async def test_starts_with_a_hundred_thousand_keys_in_five_seconds(
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
     await redis.aclose()
+
+
+class Deaf:
+    """A Redis client that loses a cancellation, as redis-py sometimes does."""
+
+    async def get(self, name: str) -> bytes:
+        return b"1" if name == tables.GENERATION else tables.encode(tables.RouteTable())
+
+    async def xrevrange(self, *_: Any, **__: Any) -> list[Any]:
+        return []
+
+    async def hscan(self, *_: Any, **__: Any) -> tuple[int, dict[bytes, bytes]]:
+        return 0, {}
+
+    async def xread(self, *_: Any, **__: Any) -> list[Any]:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(10)
+        return []
+
+
+async def test_lost_cancellation_ends_it_all_the_same() -> None:
+    known = Tables(Deaf())  # type: ignore[arg-type]
+    following = asyncio.create_task(known.follow())
+    await eventually(lambda: known.loaded)
+    following.cancel()
+    done, _ = await asyncio.wait({following}, timeout=5)
+    assert done
