@@ -9,7 +9,14 @@ from audit.models import Event
 from audit.record import Actor
 from controlplane import publish
 from controlplane.models import User
-from tests import factories
+from tests import factories, figures
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if figures.TOLD:
+        terminalreporter.section("figures")
+        for line in figures.TOLD:
+            terminalreporter.write_line(line)
 
 
 def as_actor(user: User) -> Actor:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import figures
 from tests.e2e.running import RunningSignalbox
 
 
@@ -22,7 +23,7 @@ def instance() -> Iterator[RunningSignalbox]:
     running = RunningSignalbox(Path(directory.name) / "home")
     try:
         took = running.start()
-        print(f"\nmake up, everything new: {took:.0f} s")
+        figures.tell(f"make up to the first answer, everything new: {took:.0f} s")
         yield running
     finally:
         running.stop()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
+from tests import figures
 from tests.e2e.running import RunningSignalbox
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -29,7 +30,7 @@ def test_engine_comes_back_and_history_says_why(signalbox: RunningSignalbox) -> 
     signalbox.engine().kill()
     time.sleep(1)
     took = signalbox.wait_for_answer(90)
-    print(f"\nkill -9 of the engine: answers again after {took + 1:.0f} s")
+    figures.tell(f"kill -9 of the engine: answers again after {took + 1:.0f} s")
     with signalbox.api() as api:
         replica = api.get("/replicas").json()["results"][0]
         history = api.get(f"/replicas/{replica['id']}").json()["history"]
