@@ -55,25 +55,20 @@ def test_words_are_split_and_trimmed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def instance(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv("SIGNALBOX_HOME", str(tmp_path))
-    for name in ("DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FILE"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(env.os, "environ", {"SIGNALBOX_HOME": str(tmp_path)})  # a copy: what is loaded stays in it
     (tmp_path / "dev").mkdir()
     env.instance_file().write_text("# made by make up\nDATABASE_URL=postgresql:///x?a=b\nSECRET_KEY_FILE=/k\n")
     return tmp_path
 
 
-def test_instance_file_fills_what_is_missing(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_instance_file_fills_what_is_missing(instance: Path) -> None:
     env.load_instance()
     assert env.os.environ["DATABASE_URL"] == "postgresql:///x?a=b"
     assert env.os.environ["SECRET_KEY_FILE"] == "/k"
-    monkeypatch.delenv("DATABASE_URL")
-    monkeypatch.delenv("SECRET_KEY_FILE")
 
 
-def test_instance_file_overrides_nothing(instance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECRET_KEY", "mine")
-    monkeypatch.setenv("DATABASE_URL", "postgresql:///mine")
+def test_instance_file_overrides_nothing(instance: Path) -> None:
+    env.os.environ.update(SECRET_KEY="mine", DATABASE_URL="postgresql:///mine")
     env.load_instance()
     assert "SECRET_KEY_FILE" not in env.os.environ
     assert env.os.environ["DATABASE_URL"] == "postgresql:///mine"
