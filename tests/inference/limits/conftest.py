@@ -91,7 +91,8 @@ class Gateways:
             assert process.stdout.readline() == "ready\n"
 
     def results(self) -> list[list[tuple[int, bool]]]:
-        said = [process.communicate(timeout=60)[0].splitlines() for process in self.processes]
+        # Not communicate(): it passes over what the first readline() has already drawn into the buffer.
+        said = [process.stdout.read().splitlines() for process in self.processes if process.stdout]
         return [[(int(at), alive == "True") for at, alive in map(str.split, lines)] for lines in said]
 
 
