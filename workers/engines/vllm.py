@@ -62,6 +62,7 @@ def environment(
         "PYTHONUNBUFFERED": "1",
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
+        "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",  # an allowed media host must not lead the engine to another one
         "VLLM_CONFIGURE_LOGGING": "1",
     }
     if spec.flavour == "vllm-cpu":
