@@ -1,12 +1,9 @@
 """The processes of one machine: how each is started and stopped, in which order."""
 
-import shutil
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from config.embedded import Server
-from config.env import ROOT
 from config.up.instance import Instance
 
 
@@ -48,12 +45,3 @@ def of_signalbox(instance: Instance) -> list[Program]:
             *celery, "beat", "--loglevel", "WARNING", "--pidfile=", "--schedule", str(instance.run / "beat"),
         ), priority=300),
     ]  # fmt: skip
-
-
-def supervisord() -> str:
-    """The supervisord of this virtual environment."""
-    beside = Path(sys.executable).with_name("supervisord")
-    return str(beside) if beside.exists() else shutil.which("supervisord") or "supervisord"
-
-
-PROJECT = ROOT
