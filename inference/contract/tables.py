@@ -32,6 +32,9 @@ class ReplicaEntry(msgspec.Struct, frozen=True):
     name: str
     url: str
     key: str = ""
+    tls_ca: str = ""
+    """certificates in PEM that an ``https`` engine is checked against; empty: those that the machine trusts"""
+    tls_verify: bool = True
 
 
 class TargetEntry(msgspec.Struct, frozen=True):
@@ -48,6 +51,32 @@ class TargetEntry(msgspec.Struct, frozen=True):
     replicas: tuple[ReplicaEntry, ...] = ()
 
 
+class RuleEntry(msgspec.Struct, frozen=True):
+    """Sends requests of one kind to some of a route's targets. What is empty or None asks for nothing."""
+
+    deployments: tuple[str, ...]
+    endpoints: tuple[str, ...] = ()
+    """of `inference.contract.endpoints.NAMES`"""
+    prompt_tokens_from: int | None = None
+    """estimated, as limits estimate them; inclusive"""
+    prompt_tokens_to: int | None = None
+    """exclusive"""
+    header: str = ""
+    """a request header's name in lower case"""
+    header_values: tuple[str, ...] = ()
+    """one of which it must have; empty: the header must be there"""
+
+
+class TimeoutsEntry(msgspec.Struct, frozen=True):
+    """Seconds; None is the gateway's own default."""
+
+    connect: float | None = None
+    first_byte: float | None = None
+    chunk: float | None = None
+    """between two pieces of an answer"""
+    total: float | None = None
+
+
 class RouteEntry(msgspec.Struct, frozen=True):
     """A public model name. `project` is a slug, or None when every project may call it."""
 
@@ -57,6 +86,11 @@ class RouteEntry(msgspec.Struct, frozen=True):
     """Unix seconds, for ``GET /v1/models``"""
     max_model_len: int | None
     targets: tuple[TargetEntry, ...] = ()
+    rules: tuple[RuleEntry, ...] = ()
+    """the first that fits counts"""
+    affinity_header: str = ""
+    """a request header in lower case; requests with the same value of it go to the same replica while that is there"""
+    timeouts: TimeoutsEntry = TimeoutsEntry()
 
 
 class RouteTable(msgspec.Struct, frozen=True):
@@ -82,6 +116,8 @@ class KeyEntry(msgspec.Struct, frozen=True):
     """networks it may be used from; None: anywhere"""
     media_hosts: tuple[str, ...] = ()
     """hosts from which its project lets engines fetch media; ``*.name`` for all below a name"""
+    register_mode: str = "digest"
+    """what its project lets the register keep of a request: ``metadata``, ``digest`` or ``full``"""
 
 
 encode = msgspec.msgpack.Encoder().encode
