@@ -8,7 +8,7 @@ from typing import Literal
 from django.http import HttpRequest
 
 from audit.record import Actor
-from controlplane.models import User
+from controlplane.models import ServiceAccount, User
 
 SYSTEM = Actor(type="system", id="signalbox", name="Signalbox", source="worker")
 
@@ -22,11 +22,12 @@ def command_line() -> Actor:
 
 
 def from_request(request: HttpRequest, *, source: Literal["ui", "api"], auth_method: str = "session") -> Actor:
-    """The person behind a request, with where they came from. Anonymous when nobody is signed in."""
+    """The person or machine behind a request, with where they came from. Anonymous when nobody is signed in."""
     user = request.user
-    known = isinstance(user, User)
+    kind = _kind(user)
+    known = kind != "anonymous"
     return Actor(
-        type="user" if known else "anonymous",
+        type=kind,
         id=str(user.pk) if known else "",
         name=user.get_username(),
         source=source,
@@ -35,6 +36,12 @@ def from_request(request: HttpRequest, *, source: Literal["ui", "api"], auth_met
         client=request.headers.get("User-Agent", "")[:_LONGEST_CLIENT],
         request_id=request_id(request),
     )
+
+
+def _kind(user: object) -> Literal["user", "service_account", "anonymous"]:
+    if isinstance(user, User):
+        return "user"
+    return "service_account" if isinstance(user, ServiceAccount) else "anonymous"
 
 
 def request_id(request: HttpRequest) -> str:

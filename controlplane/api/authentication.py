@@ -6,7 +6,7 @@ from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
 from controlplane.actions.create_token import PREFIX, digest
-from controlplane.models import ManagementToken, User
+from controlplane.models import ManagementToken, ServiceAccount, User
 
 _LONGEST_TOKEN = 200
 
@@ -16,14 +16,14 @@ class ManagementTokenAuthentication(BaseAuthentication):
 
     auth_method = "token"
 
-    def authenticate(self, request: Request) -> tuple[User, ManagementToken] | None:
+    def authenticate(self, request: Request) -> tuple[User | ServiceAccount, ManagementToken] | None:
         scheme, _space, token = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
             return None
         row = _find(token.strip())
         if row is None:
             raise AuthenticationFailed(_("The token is unknown, expired or revoked."), code="bad_token")
-        return row.user, row
+        return row.owner, row
 
     def authenticate_header(self, request: Request) -> str:
         del request
@@ -33,7 +33,9 @@ class ManagementTokenAuthentication(BaseAuthentication):
 def _find(token: str) -> ManagementToken | None:
     if not token.startswith(PREFIX) or len(token) > _LONGEST_TOKEN or not token.isascii():
         return None  # costs no look-up
-    return ManagementToken.objects.usable().filter(digest=digest(token)).select_related("user").first()
+    return (
+        ManagementToken.objects.usable().filter(digest=digest(token)).select_related("user", "service_account").first()
+    )
 
 
 class ConsoleSessionAuthentication(SessionAuthentication):

@@ -1,8 +1,9 @@
 """The nouns. Actions write what is desired, the reconciler writes what is observed; reads are free."""
 
-from .access import ApiKey, ManagementToken, Project, User
+from .access import ApiKey, Project, User
 from .catalog import Model, ModelVersion
 from .deployments import Deployment, DeploymentStatus, Replica, ReplicaTransition
+from .identity import ManagementToken, ServiceAccount
 from .limits import Limit
 from .routes import Route, RouteTarget
 
@@ -19,5 +20,6 @@ __all__ = [
     "ReplicaTransition",
     "Route",
     "RouteTarget",
+    "ServiceAccount",
     "User",
 ]

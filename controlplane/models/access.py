@@ -1,4 +1,4 @@
-"""Who may do things: people, projects, the keys of the gateway and the tokens of the management API."""
+"""Who may do things: people, projects and the keys of the gateway."""
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
@@ -82,29 +82,3 @@ class ApiKey(Noun):
     @property
     def usable(self) -> bool:
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
-
-
-class ManagementTokenQuerySet(models.QuerySet["ManagementToken"]):
-    def usable(self) -> "ManagementTokenQuerySet":
-        """Tokens of active users that are neither revoked nor expired."""
-        return self.filter(revoked_at=None, user__is_active=True).exclude(expires_at__lte=timezone.now())
-
-
-class ManagementToken(Noun):
-    """A bearer token of the management API; acts as its user. Only the SHA-256 is stored."""
-
-    user = models.ForeignKey(User, models.CASCADE, related_name="management_tokens", verbose_name=_("user"))
-    name = models.CharField(_("name"), max_length=100)
-    digest = models.CharField(max_length=64, unique=True, editable=False)
-    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
-    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
-
-    objects = ManagementTokenQuerySet.as_manager()
-
-    class Meta:
-        ordering = ("-created_at",)
-        verbose_name = _("management token")
-        verbose_name_plural = _("management tokens")
-
-    def __str__(self) -> str:
-        return self.name
