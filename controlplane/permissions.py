@@ -1,45 +1,27 @@
-"""Permissions by name, and the one check that every action makes first."""
+"""The one check that every action makes first. What there is to permit, and who holds it, stands in `roles`."""
 
-from enum import StrEnum
+import logging
 
 from django.utils.translation import gettext as _
 
 from audit.record import Actor
+from controlplane.access.standing import standing_of
 from controlplane.errors import NotAllowed
-from controlplane.models import User
+from controlplane.models import Project
+from controlplane.roles import Permission, decide
+
+__all__ = ["Permission", "require"]
+
+logger = logging.getLogger(__name__)
 
 
-class Permission(StrEnum):
-    """``noun.verb``, as roles will list them."""
+def require(actor: Actor, permission: Permission, project: Project | None = None) -> None:
+    """Raise `NotAllowed` unless the actor holds the permission on the project; None: on the platform.
 
-    PROJECT_CREATE = "project.create"
-    PROJECT_CHANGE = "project.change"
-    MODEL_CREATE = "model.create"
-    VERSION_CREATE = "version.create"
-    VERSION_RETIRE = "version.retire"
-    DEPLOYMENT_CREATE = "deployment.create"
-    DEPLOYMENT_CHANGE = "deployment.change"
-    DEPLOYMENT_SCALE = "deployment.scale"
-    DEPLOYMENT_DELETE = "deployment.delete"
-    ROUTE_CREATE = "route.create"
-    ROUTE_CHANGE = "route.change"
-    ROUTE_DELETE = "route.delete"
-    API_KEY_CREATE = "api_key.create"
-    API_KEY_REVOKE = "api_key.revoke"
-    LIMIT_CHANGE = "limit.change"
-    USER_CREATE = "user.create"
-    TOKEN_CREATE = "token.create"  # noqa: S105 - a name, not a secret
-    TOKEN_REVOKE = "token.revoke"  # noqa: S105
-
-
-def require(actor: Actor, permission: Permission) -> None:
-    """Raise `NotAllowed` unless the actor holds the permission.
-
-    The system itself (worker, command line of the host) may do everything; of people, superusers may, until roles come.
     Asked anew each time, so that taking the right away works at once.
     """
-    if actor.type == "system":
-        return
-    if actor.type == "user" and User.objects.filter(pk=actor.id, is_active=True, is_superuser=True).exists():
-        return
-    raise NotAllowed(_("You may not do this: it needs the permission %(permission)s.") % {"permission": permission})
+    decision = decide(standing_of(actor), permission, project.pk if project else None)
+    if not decision.allowed:
+        where = project.name if project else "the platform"
+        logger.info("refused: %s %s, %s on %s: %s", actor.type, actor.id, permission, where, decision.reason)
+        raise NotAllowed(_("You may not do this: it needs the permission %(permission)s.") % {"permission": permission})

@@ -12,6 +12,7 @@ from controlplane.actions.base import (
     target_of,
     validate,
 )
+from controlplane.actions.create_deployment import check_version_is_theirs
 from controlplane.engine_options import check_engine_options
 from controlplane.models import Deployment
 from controlplane.permissions import Permission, require
@@ -22,13 +23,14 @@ CHANGEABLE = frozenset({"version", "engine_args", "engine_env", "external_url", 
 @transaction.atomic
 def change_deployment(deployment: Deployment, *, actor: Actor, reason: str = "", **fields: Any) -> Deployment:
     """Order other engines: the reconciler replaces replicas whose specification differs. Fields: `CHANGEABLE`."""
-    require(actor, Permission.DEPLOYMENT_CHANGE)
+    require(actor, Permission.DEPLOYMENT_CHANGE, deployment.project)
     if unknown := fields.keys() - CHANGEABLE:
         raise TypeError(f"not changeable: {', '.join(sorted(unknown))}")
     deployment = Deployment.objects.select_for_update().get(pk=deployment.pk)
     before = snapshot(deployment, fields)
     for name, value in fields.items():
         setattr(deployment, name, value)
+    check_version_is_theirs(deployment.version, deployment.project)
     check_engine_options(deployment)
     validate(deployment)
     if changes := difference(before, snapshot(deployment, fields)):

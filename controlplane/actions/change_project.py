@@ -21,7 +21,7 @@ def change_project(
     reason: str = "",
 ) -> Project:
     """Change what is given. Its keys are published anew, so every gateway knows within a second."""
-    require(actor, Permission.PROJECT_CHANGE)
+    require(actor, Permission.PROJECT_CHANGE, project)
     before = snapshot(project, ("title", "media_hosts"))
     if title is not None:
         project.title = title

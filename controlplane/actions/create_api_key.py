@@ -39,7 +39,7 @@ def create_api_key(
     reason: str = "",
 ) -> NewKey:
     """A key for the gateway. `routes` None: all routes that the project may call; likewise endpoints and networks."""
-    require(actor, Permission.API_KEY_CREATE)
+    require(actor, Permission.API_KEY_CREATE, project)
     if expires_at and expires_at <= timezone.now():
         raise Invalid(_("The expiry lies in the past."), field="expires_at")
     _check_routes(project, routes)

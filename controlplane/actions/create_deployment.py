@@ -32,7 +32,8 @@ def create_deployment(
     reason: str = "",
 ) -> Deployment:
     """Order engines for a version; the reconciler starts them."""
-    require(actor, Permission.DEPLOYMENT_CREATE)
+    require(actor, Permission.DEPLOYMENT_CREATE, project)
+    check_version_is_theirs(version, project)
     if version.state != VersionState.AVAILABLE:
         raise Invalid(_("The version %(version)s is retired.") % {"version": version}, field="version")
     deployment = Deployment(
@@ -52,3 +53,9 @@ def create_deployment(
     )  # fmt: skip
     reconcile_on_commit(deployment)
     return deployment
+
+
+def check_version_is_theirs(version: ModelVersion, project: Project | None) -> None:
+    """Raise `Invalid` for a version of another project's model, in the words for one that is not there."""
+    if version.model.project_id not in {None, project.pk if project else None}:
+        raise Invalid(_("There is no such version for this project."), field="version")

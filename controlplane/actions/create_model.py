@@ -12,7 +12,7 @@ def create_model(
     *, name: str, project: Project | None = None, description: str = "", actor: Actor, reason: str = ""
 ) -> Model:
     """Register a model; its weights come with its versions."""
-    require(actor, Permission.MODEL_CREATE)
+    require(actor, Permission.MODEL_CREATE, project)
     model = Model(name=name, project=project, description=description)
     validate(model)
     model.save()

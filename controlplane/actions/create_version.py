@@ -16,7 +16,7 @@ def create_version(
     model: Model, *, name: str, source: str, max_model_len: int | None = None, actor: Actor, reason: str = ""
 ) -> ModelVersion:
     """Register one set of weights. `source`: an absolute directory, ``hf:``, ``modelscope:`` or ``external:``."""
-    require(actor, Permission.VERSION_CREATE)
+    require(actor, Permission.VERSION_CREATE, model.project)
     if not source.startswith(SCHEMES):
         raise Invalid(
             _("Give an absolute directory, hf:organisation/name or modelscope:organisation/name."), field="source"

@@ -13,7 +13,7 @@ from controlplane.permissions import Permission, require
 @transaction.atomic
 def delete_deployment(deployment: Deployment, *, actor: Actor, reason: str) -> Deployment:
     """Order the end of a deployment: the reconciler drains its engines, then removes it. Refused while routed to."""
-    require(actor, Permission.DEPLOYMENT_DELETE)
+    require(actor, Permission.DEPLOYMENT_DELETE, deployment.project)
     deployment = Deployment.objects.select_for_update().get(pk=deployment.pk)
     if target := deployment.targets.select_related("route").first():
         raise Conflict(

@@ -12,7 +12,7 @@ from controlplane.permissions import Permission, require
 @transaction.atomic
 def delete_route(route: Route, *, actor: Actor, reason: str) -> None:
     """Take a public model name and its limits away; requests for it get 404 from the next second on."""
-    require(actor, Permission.ROUTE_DELETE)
+    require(actor, Permission.ROUTE_DELETE, route.project)
     target = target_of(route)
     project = project_name(route.project)
     limits = list(route.limits.select_related("api_key__project", "project"))

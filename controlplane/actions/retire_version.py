@@ -13,7 +13,7 @@ from controlplane.permissions import Permission, require
 @transaction.atomic
 def retire_version(version: ModelVersion, *, actor: Actor, reason: str) -> ModelVersion:
     """Allow no new deployment of the version. Refused while one runs."""
-    require(actor, Permission.VERSION_RETIRE)
+    require(actor, Permission.VERSION_RETIRE, version.model.project)
     version = ModelVersion.objects.select_for_update().get(pk=version.pk)
     if running := version.deployments.first():
         raise Conflict(_("The deployment %(name)s still runs it: delete that first.") % {"name": running.name})

@@ -12,7 +12,7 @@ from controlplane.permissions import Permission, require
 @transaction.atomic
 def revoke_api_key(key: ApiKey, *, actor: Actor, reason: str) -> ApiKey:
     """End a key; every gateway refuses it within a second."""
-    require(actor, Permission.API_KEY_REVOKE)
+    require(actor, Permission.API_KEY_REVOKE, key.project)
     key = ApiKey.objects.select_for_update(of=("self",)).select_related("project").get(pk=key.pk)
     if key.revoked_at is None:
         key.revoked_at = timezone.now()

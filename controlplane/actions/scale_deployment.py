@@ -11,7 +11,7 @@ from controlplane.permissions import Permission, require
 @transaction.atomic
 def scale_deployment(deployment: Deployment, *, replicas: int, actor: Actor, reason: str = "") -> Deployment:
     """Order another number of replicas; 0 stops all engines and keeps the deployment."""
-    require(actor, Permission.DEPLOYMENT_SCALE)
+    require(actor, Permission.DEPLOYMENT_SCALE, deployment.project)
     deployment = Deployment.objects.select_for_update().get(pk=deployment.pk)
     before = deployment.replicas
     deployment.replicas = replicas

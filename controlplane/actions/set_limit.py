@@ -27,7 +27,7 @@ def set_limit(
 
     The subject is a key, a project or a route, or a key or a project on a route. None is unlimited.
     """
-    require(actor, Permission.LIMIT_CHANGE)
+    require(actor, Permission.LIMIT_CHANGE, authority(api_key, project, route))
     _check_subject(api_key, project, route)
     numbers = dict(zip(DIMENSIONS, (requests_per_minute, tokens_per_minute, concurrency), strict=True))
     if all(number is None for number in numbers.values()):
@@ -53,6 +53,13 @@ def owner(limit: Limit) -> Project | None:
     if limit.api_key is not None:
         return limit.api_key.project
     return limit.project or (limit.route.project if limit.route else None)
+
+
+def authority(api_key: ApiKey | None, project: Project | None, route: Route | None) -> Project | None:
+    """Whose people set it. What a project may have as a whole is the platform's word (None), not its own."""
+    if api_key is not None:
+        return api_key.project
+    return None if project is not None or route is None else route.project
 
 
 def publish_on_commit(limit: Limit) -> None:

@@ -17,7 +17,7 @@ def create_route(
     *, name: str, targets: Mapping[Deployment, int], project: Project | None = None, actor: Actor, reason: str = ""
 ) -> Route:
     """A public model name. `targets` maps deployments to weights (0 to 1000)."""
-    require(actor, Permission.ROUTE_CREATE)
+    require(actor, Permission.ROUTE_CREATE, project)
     route = Route(name=name, project=project)
     validate(route)
     route.save()
@@ -33,7 +33,7 @@ def create_route(
 @transaction.atomic
 def change_route(route: Route, *, targets: Mapping[Deployment, int], actor: Actor, reason: str = "") -> Route:
     """Send the route's traffic to these deployments with these weights, and to no others."""
-    require(actor, Permission.ROUTE_CHANGE)
+    require(actor, Permission.ROUTE_CHANGE, route.project)
     route = Route.objects.select_for_update().get(pk=route.pk)
     before = _weights(route)
     _write_targets(route, targets)

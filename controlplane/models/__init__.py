@@ -5,6 +5,7 @@ from .catalog import Model, ModelVersion
 from .deployments import Deployment, DeploymentStatus, Replica, ReplicaTransition
 from .identity import ManagementToken, ServiceAccount
 from .limits import Limit
+from .roles import RoleBinding
 from .routes import Route, RouteTarget
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Project",
     "Replica",
     "ReplicaTransition",
+    "RoleBinding",
     "Route",
     "RouteTarget",
     "ServiceAccount",
