@@ -3,6 +3,7 @@
 Each is started in a private directory on loopback ports of its own and ended by its process id.
 """
 
+import base64
 import contextlib
 import os
 import secrets
@@ -126,6 +127,8 @@ def stores(home: Path) -> Iterator[dict[str, str]]:
     """A private PostgreSQL with the register's tables and a private Valkey, as environment."""
     with contextlib.ExitStack() as stack:
         found = {"SECRET_KEY": secrets.token_urlsafe(48), "SIGNALBOX_PLAIN_HTTP": "1", "SIGNALBOX_HOME": str(home)}
+        for name in ("SIGNALBOX_MASTER_KEY", "SIGNALBOX_JWT_KEY"):
+            found[name] = base64.b64encode(secrets.token_bytes(32)).decode()
         for name, make in (("DATABASE_URL", embedded.postgres), ("REDIS_URL", embedded.valkey)):
             server = make(home)
             process = server.start(home / "stores.log")

@@ -3,7 +3,17 @@
 import os
 from pathlib import Path
 
-from inference.contract.environment import BadEnvironment, boolean, integer, required, seconds, secret, text
+from inference.contract.environment import (
+    BadEnvironment,
+    boolean,
+    integer,
+    key,
+    optional_key,
+    required,
+    seconds,
+    secret,
+    text,
+)
 
 __all__ = [
     "ROOT",
@@ -12,7 +22,9 @@ __all__ = [
     "home",
     "instance_file",
     "integer",
+    "key",
     "load_instance",
+    "optional_key",
     "read_env_file",
     "required",
     "seconds",

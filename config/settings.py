@@ -12,6 +12,10 @@ BASE_DIR = env.ROOT
 HOME = env.home()
 
 SECRET_KEY = env.secret("SECRET_KEY")  # sessions, API keys and engine keys hang on it
+MASTER_KEY = env.key("SIGNALBOX_MASTER_KEY")  # secrets at rest are sealed under it
+MASTER_KEY_PREVIOUS = env.optional_key("SIGNALBOX_MASTER_KEY_PREVIOUS")  # opens, but does not seal: while keys rotate
+JWT_KEY = env.key("SIGNALBOX_JWT_KEY")  # the seed of the Ed25519 key that signs access tokens
+JWT_KEY_PREVIOUS = env.optional_key("SIGNALBOX_JWT_KEY_PREVIOUS")  # verifies, but does not sign
 DEBUG = False
 # Plain HTTP is for one machine (`make up`); everywhere else cookies are Secure and HTTP is redirected.
 PLAIN_HTTP = env.boolean("SIGNALBOX_PLAIN_HTTP", default=False)

@@ -3,6 +3,7 @@
 With DATABASE_URL and REDIS_URL set, those servers are used instead.
 """
 
+import base64
 import os
 import secrets
 import shutil
@@ -22,6 +23,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The earliest hook: pytest-django reads the settings in the next one."""
     del parser
     os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
+    for variable in ("SIGNALBOX_MASTER_KEY", "SIGNALBOX_JWT_KEY"):
+        os.environ.setdefault(variable, base64.b64encode(secrets.token_bytes(32)).decode())
     os.environ.setdefault("SIGNALBOX_PLAIN_HTTP", "1")
     os.environ["SIGNALBOX_HOME"] = str(_home)
     for variable, make in (("DATABASE_URL", embedded.postgres), ("REDIS_URL", embedded.valkey)):

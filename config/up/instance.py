@@ -1,9 +1,11 @@
 """This instance: its directory, its secrets, its ports, and the environment that all its processes share."""
 
+import base64
 import fcntl
 import os
 import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,20 +150,40 @@ def settle_environment(instance: Instance) -> None:
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "PYTHONUNBUFFERED": "1",
     }
-    if not env.text("SECRET_KEY"):
-        values["SECRET_KEY_FILE"] = str(_secret_key(instance.home / "dev" / "secret_key"))
+    values |= _secret_files(instance.home / "dev")
     for name, value in values.items():
         os.environ.setdefault(name, value)
 
 
-def _secret_key(path: Path) -> Path:
-    if not path.exists():
-        write_private(path, secrets.token_urlsafe(48) + "\n")
-    return path
+# Secrets of the instance, each in a file of its own, with what makes one.
+SECRETS: dict[str, tuple[str, Callable[[], str]]] = {
+    "SECRET_KEY": ("secret_key", lambda: secrets.token_urlsafe(48)),
+    "SIGNALBOX_MASTER_KEY": ("master_key", lambda: base64.b64encode(secrets.token_bytes(32)).decode()),
+    "SIGNALBOX_JWT_KEY": ("jwt_key", lambda: base64.b64encode(secrets.token_bytes(32)).decode()),
+}
+# Put there by hand while a key is replaced (docs/configuration.md), and used as long as they are there.
+PREVIOUS = {
+    "SIGNALBOX_MASTER_KEY_PREVIOUS": "master_key_previous",
+    "SIGNALBOX_JWT_KEY_PREVIOUS": "jwt_key_previous",
+}
+
+
+def _secret_files(directory: Path) -> dict[str, str]:
+    """``NAME_FILE`` for each secret that the user did not give; a missing one is made."""
+    files = {}
+    for name, (file, make) in SECRETS.items():
+        if not env.text(name):
+            path = directory / file
+            if not path.exists():
+                write_private(path, make() + "\n")
+            files[f"{name}_FILE"] = str(path)
+    previous = {name: directory / file for name, file in PREVIOUS.items() if not env.text(name)}
+    return files | {f"{name}_FILE": str(path) for name, path in previous.items() if path.exists()}
 
 
 KEPT = (
-    "DATABASE_URL", "REDIS_URL", "SECRET_KEY_FILE", "SIGNALBOX_HOME", "SIGNALBOX_BIND", "SIGNALBOX_CONSOLE_PORT",
+    "DATABASE_URL", "REDIS_URL", *(f"{name}_FILE" for name in (*SECRETS, *PREVIOUS)),
+    "SIGNALBOX_HOME", "SIGNALBOX_BIND", "SIGNALBOX_CONSOLE_PORT",
     "SIGNALBOX_GATEWAY_PORT", "SIGNALBOX_GATEWAY_METRICS_PORT", "SIGNALBOX_URL", "SIGNALBOX_GATEWAY_URL",
     "SIGNALBOX_PLAIN_HTTP", "SIGNALBOX_ENGINES_DIR", "SIGNALBOX_MODELS_DIR",
 )  # fmt: skip

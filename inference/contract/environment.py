@@ -1,9 +1,13 @@
 """Reading the environment: typed, with `NAME_FILE` for secrets, and one clear error for a bad value."""
 
+import base64
+import binascii
 import os
 from pathlib import Path
 
 SHORTEST_SECRET = 32
+KEY_BYTES = 32
+FEWEST_DIFFERENT_BYTES = 16  # 32 random ones have 24 and more; zeros and patterns do not
 KNOWN_SECRETS = frozenset({"changeme", "secret", "django-insecure", "insecure", "password", "signalbox"})
 
 
@@ -33,6 +37,26 @@ def secret(name: str) -> str:
     if len(value) < SHORTEST_SECRET or any(word in value.lower() for word in KNOWN_SECRETS):
         raise BadEnvironment(f"{name} is too short or well known: use at least {SHORTEST_SECRET} random characters.")
     return value
+
+
+def key(name: str) -> bytes:
+    """32 random bytes, written in base64 (``openssl rand -base64 32``). One that can be guessed stops the boot."""
+    value = required(name)
+    how = f"{name} must be 32 random bytes in base64: make it with `openssl rand -base64 32`"
+    try:
+        found = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadEnvironment(f"{how}; this is not base64.") from None
+    if len(found) != KEY_BYTES:
+        raise BadEnvironment(f"{how}; this is {len(found)} bytes.")
+    if len(set(found)) < FEWEST_DIFFERENT_BYTES or found.isascii():  # a pattern, or a text that somebody typed
+        raise BadEnvironment(f"{how}; this one is no random key.")
+    return found
+
+
+def optional_key(name: str) -> bytes | None:
+    """As `key`; None when it is not set."""
+    return key(name) if text(name) else None
 
 
 def integer(name: str, default: int, *, lowest: int = 0, highest: int = 2**31) -> int:

@@ -1,3 +1,5 @@
+import base64
+import secrets
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,34 @@ def test_weak_secret_stops_the_boot(monkeypatch: pytest.MonkeyPatch, value: str)
 def test_long_random_secret_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("X", "Zq8" * 20)
     assert env.secret("X") == "Zq8" * 20
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [("", "is not set"), ("no base64!", "not base64"), (_base64(secrets.token_bytes(16)), "16 bytes"),
+     (_base64(secrets.token_bytes(33)), "33 bytes"), (_base64(bytes(32)), "no random key"),
+     (_base64(b"\xfe\x01" * 16), "no random key"), (_base64(b"this-is-the-key-of-the-signalbox"), "no random key")],
+)  # fmt: skip
+def test_weak_key_stops_the_boot(monkeypatch: pytest.MonkeyPatch, value: str, why: str) -> None:
+    monkeypatch.setenv("X", value)
+    with pytest.raises(env.BadEnvironment, match=f"^X .*{why}") as stopped:
+        env.key("X")
+    assert not value or value not in str(stopped.value)
+
+
+def test_random_key_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = secrets.token_bytes(32)
+    monkeypatch.setenv("X", _base64(raw))
+    assert env.key("X") == env.optional_key("X") == raw
+
+
+def test_absent_optional_key_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("X", raising=False)
+    assert env.optional_key("X") is None
 
 
 @pytest.mark.parametrize("value", ["eight", "-1", "70000", "8.5"])

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from config.up.instance import Instance, claim, write_private
+from config import env
+from config.up.instance import Instance, claim, settle_environment, write_instance_file, write_private
 from config.up.progress import UpError
 
 
@@ -54,3 +55,44 @@ def test_private_file_is_private_and_whole(tmp_path: Path) -> None:
     write_private(tmp_path / "secret", "x")
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
     assert os.listdir(tmp_path) == ["secret"]
+
+
+@pytest.fixture
+def settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of an instance whose environment was settled, with nothing set by the user."""
+    monkeypatch.setattr(os, "environ", {"SIGNALBOX_HOME": str(tmp_path)})
+    os.close(claim(instance(tmp_path)))
+    settle_environment(instance(tmp_path))
+    return tmp_path / "dev"
+
+
+def test_missing_secrets_are_made(settled: Path) -> None:
+    for name, file in (("SIGNALBOX_MASTER_KEY", "master_key"), ("SIGNALBOX_JWT_KEY", "jwt_key")):
+        assert os.environ[f"{name}_FILE"] == str(settled / file)
+        assert (settled / file).stat().st_mode & 0o777 == 0o600
+        assert len(env.key(name)) == 32
+    assert env.secret("SECRET_KEY")
+
+
+def test_secrets_stay_what_they_are(settled: Path, tmp_path: Path) -> None:
+    before = {path.name: path.read_text() for path in settled.iterdir()}
+    settle_environment(instance(tmp_path))
+    assert {path.name: path.read_text() for path in settled.iterdir()} == before
+
+
+def test_secret_of_the_user_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {"SIGNALBOX_HOME": str(tmp_path), "SIGNALBOX_MASTER_KEY": "mine"})
+    os.close(claim(instance(tmp_path)))
+    settle_environment(instance(tmp_path))
+    assert not (tmp_path / "dev" / "master_key").exists()
+    assert "SIGNALBOX_MASTER_KEY_FILE" not in os.environ
+
+
+def test_previous_key_is_used_while_it_is_there(settled: Path, tmp_path: Path) -> None:
+    assert env.optional_key("SIGNALBOX_MASTER_KEY_PREVIOUS") is None
+    (settled / "master_key").rename(settled / "master_key_previous")
+    del os.environ["SIGNALBOX_MASTER_KEY_FILE"]
+    settle_environment(instance(tmp_path))
+    write_instance_file(instance(tmp_path))
+    assert env.optional_key("SIGNALBOX_MASTER_KEY_PREVIOUS") != env.key("SIGNALBOX_MASTER_KEY")
+    assert "SIGNALBOX_MASTER_KEY_PREVIOUS_FILE=" in env.instance_file().read_text()
