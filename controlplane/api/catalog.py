@@ -14,9 +14,9 @@ from controlplane.actions.retire_version import retire_version
 from controlplane.api.fields import Body, Choice, Reference, Text, Whole
 from controlplane.api.nouns import BY_NAME, LABEL, NounViewSet, Shown, name_of
 from controlplane.api.preconditions import reason_of
-from controlplane.api.text import ONE_LINE
 from controlplane.lifecycle import VersionState
 from controlplane.models import Model, ModelVersion, Project
+from controlplane.text import ONE_LINE
 
 LONGEST_CONTEXT = 100_000_000
 SOURCE = ONE_LINE.replace("^", r"^(/|hf:|modelscope:|external:)", 1)

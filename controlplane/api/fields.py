@@ -14,7 +14,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from controlplane.api.text import ONE_LINE, PARAGRAPHS, unusable_character
+from controlplane.text import ONE_LINE, PARAGRAPHS, unusable_character
 
 LONGEST_REASON = 500
 _M = TypeVar("_M", bound=Model)

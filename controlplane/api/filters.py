@@ -11,7 +11,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from controlplane.api.pagination import PARAMETERS
-from controlplane.api.text import unusable_character
+from controlplane.text import unusable_character
 
 LONGEST_SEARCH = 200
 

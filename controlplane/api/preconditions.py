@@ -10,7 +10,7 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 
 from controlplane.api.fields import LONGEST_REASON
-from controlplane.api.text import unusable_character
+from controlplane.text import unusable_character
 
 _TAG = re.compile(r'\s*(W/)?("[\x21\x23-\x7e\x80-\xff]*")\s*(?:,|\Z)')
 

@@ -17,7 +17,7 @@ from controlplane.actions.create_token import PREFIX
 from controlplane.api import problems
 from controlplane.api.authentication import ConsoleSessionAuthentication, ManagementTokenAuthentication
 from controlplane.api.fields import LONGEST_REASON
-from controlplane.api.text import ONE_LINE
+from controlplane.text import ONE_LINE
 
 _METHODS = ("get", "post", "patch", "delete")
 _ERRORS = {

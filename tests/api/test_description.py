@@ -1,7 +1,6 @@
 """The API's description is valid, current in the repository, and complete."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,10 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from django.urls import URLPattern
-from hypothesis import given
-from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from controlplane.api.nouns import LABEL, PUBLIC_NAME
 from controlplane.api.schema import document
-from controlplane.api.text import ONE_LINE, PARAGRAPHS, unusable_character
 from controlplane.api.urls import urlpatterns
 from controlplane.models.base import dns_label, public_name
 
@@ -81,10 +77,3 @@ def test_bodies_refuse_unknown_fields(schema: dict[str, Any]) -> None:
 def test_patterns_are_the_models_own() -> None:
     for pattern, validator in ((LABEL, dns_label), (PUBLIC_NAME, public_name)):
         assert validator.regex.pattern == pattern.replace("^", r"\A", 1).removesuffix("$") + r"\Z"
-
-
-@given(st.characters())
-def test_patterns_of_texts_are_the_checks_own(character: str) -> None:
-    half = "\ud800" <= character <= "\udfff"  # no JSON text holds one
-    assert half or bool(re.fullmatch(ONE_LINE, character)) == (unusable_character(character) is None)
-    assert half or bool(re.fullmatch(PARAGRAPHS, character)) == (unusable_character(character, paragraphs=True) is None)
