@@ -1,35 +1,52 @@
 """The route table as the hot path wants it: looked up by name, addresses parsed, header bytes ready to send."""
 
-from collections.abc import Mapping
-from math import gcd
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
 from inference.contract.limits import LimitTable
-from inference.contract.tables import ReplicaEntry, RouteEntry, RouteTable, TargetEntry
+from inference.contract.tables import ReplicaEntry, RouteEntry, RouteTable, RuleEntry, TargetEntry, TimeoutsEntry
 from inference.limits import LimitBook
+from inference.rota import Rota, rota
+from inference.rules import Conditions, conditions
 
-Address = tuple[str, int, bool]
-"""host, port, TLS"""
+
+class Trust(NamedTuple):
+    """Whom an engine behind TLS is taken for."""
+
+    ca: str = ""
+    """certificates in PEM; empty: those that the machine trusts"""
+    verify: bool = True
+
+
+Address = tuple[str, int, Trust | None]
+"""host, port, and TLS if any; what differs in one of them is another connection pool"""
 
 
 class Replica(msgspec.Struct, frozen=True):
-    """A ready engine. `address` identifies its connection pool."""
+    """A ready engine."""
 
     name: str
-    host: str
-    port: int
-    tls: bool
+    address: Address
     head: bytes
     """the request header lines that are the same for each request to it"""
     header: tuple[bytes, bytes]
     """what the client is told"""
 
     @property
-    def address(self) -> Address:
-        return self.host, self.port, self.tls
+    def host(self) -> str:
+        return self.address[0]
+
+    @property
+    def port(self) -> int:
+        return self.address[1]
+
+    @property
+    def tls(self) -> Trust | None:
+        return self.address[2]
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -44,15 +61,32 @@ class Target(msgspec.Struct, frozen=True):
     """what the client is told"""
 
 
+class Group(msgspec.Struct, frozen=True):
+    """Targets that share requests by weight."""
+
+    targets: tuple[Target, ...]
+    rota: Rota
+    whole: bool
+    """there are some, and each has replicas"""
+    names: frozenset[str]
+    """of all their replicas"""
+
+
 class Route(msgspec.Struct, frozen=True):
-    """A public model name; `weights` belong to `targets` one by one, divided by what they have in common."""
+    """A public model name. Its targets are those that have a weight."""
 
     name: str
     project: str | None
     created: int
     max_model_len: int | None
     targets: tuple[Target, ...]
-    weights: tuple[int, ...]
+    groups: tuple[Group, ...]
+    """where a request goes that falls under no rule"""
+    rules: tuple[Conditions, ...] = ()
+    rule_groups: tuple[tuple[Group, ...], ...] = ()
+    """where a request goes that falls under a rule, rule by rule: first these, while they have nobody the next"""
+    affinity_header: bytes = b""
+    timeouts: TimeoutsEntry = TimeoutsEntry()
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -83,16 +117,36 @@ def with_limits(snapshot: Snapshot, table: LimitTable) -> Snapshot:
 
 
 def _route(entry: RouteEntry) -> Route:
-    targets = [target for target in entry.targets if target.weight > 0]
-    common = gcd(*(target.weight for target in targets)) or 1
+    targets = [(_target(target), target.weight) for target in entry.targets if target.weight > 0]
     return Route(
         name=entry.name,
         project=entry.project,
         created=entry.created,
         max_model_len=entry.max_model_len,
-        targets=tuple(_target(target) for target in targets),
-        weights=tuple(target.weight // common for target in targets),
+        targets=tuple(target for target, _ in targets),
+        groups=(_group(targets),),
+        rules=tuple(conditions(rule) for rule in entry.rules),
+        rule_groups=tuple(_rule_groups(rule, targets) for rule in entry.rules),
+        affinity_header=entry.affinity_header.lower().encode(),
+        timeouts=entry.timeouts,
     )
+
+
+def _group(targets: Sequence[tuple[Target, int]]) -> Group:
+    """A group of targets with their weights."""
+    return Group(
+        targets=tuple(target for target, _ in targets),
+        rota=rota(tuple(weight for _, weight in targets)),
+        whole=bool(targets) and all(target.replicas for target, _ in targets),
+        names=frozenset(replica.name for target, _ in targets for replica in target.replicas),
+    )
+
+
+def _rule_groups(rule: RuleEntry, targets: Sequence[tuple[Target, int]]) -> tuple[Group, ...]:
+    own = _group([pair for pair in targets if pair[0].deployment in rule.deployments])
+    if not rule.fallback:
+        return (own,)
+    return own, _group([pair for pair in targets if pair[0].deployment not in rule.deployments])
 
 
 def _target(entry: TargetEntry) -> Target:
@@ -121,9 +175,7 @@ def _replica(entry: ReplicaEntry) -> Replica | None:
         head += b"authorization: Bearer " + _header_value(entry.key) + b"\r\n"
     return Replica(
         name=entry.name,
-        host=host,
-        port=port or (443 if tls else 80),
-        tls=tls,
+        address=(host, port or (443 if tls else 80), Trust(entry.tls_ca, entry.tls_verify) if tls else None),
         head=head,
         header=(b"x-signalbox-replica", _header_value(entry.name)),
     )

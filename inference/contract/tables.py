@@ -65,6 +65,8 @@ class RuleEntry(msgspec.Struct, frozen=True):
     """a request header's name in lower case"""
     header_values: tuple[str, ...] = ()
     """one of which it must have; empty: the header must be there"""
+    fallback: bool = False
+    """others of the route's targets take these requests while none of `deployments` has a healthy replica"""
 
 
 class TimeoutsEntry(msgspec.Struct, frozen=True):

@@ -26,6 +26,8 @@ LONGEST_NUMBER = 4_300
 _DIGITS = b"0" * LONGEST_NUMBER
 _DIGITS_ALIKE = bytes(ord("0") if chr(byte).isascii() and chr(byte).isdigit() else byte for byte in range(256))
 LARGEST_COUNT = 2**31 - 1
+BYTES_A_TOKEN = 4
+"""by which a prompt is estimated before anybody has tokenized it"""
 _COUNTS = {"max_tokens": 0, "max_completion_tokens": 0, "max_output_tokens": 0, "n": 1}
 """amounts and the least of each; what is too much is the engine's to say"""
 
@@ -38,6 +40,10 @@ class Call(msgspec.Struct):
     wants_usage: bool
     """whatever a stream tells of its usage is for the client, too"""
     fields: Fields
+
+    def estimated_tokens(self) -> int:
+        """About as many tokens as all that was given to the model, at least 1."""
+        return sum(memoryview(value).nbytes for value in self.fields.values()) // BYTES_A_TOKEN + 1
 
     def body_for(self, served_name: str) -> bytes:
         """The body for an engine that knows the model under that name."""
