@@ -23,7 +23,13 @@ def validate(instance: models.Model) -> None:
         instance.validate_unique()
         instance.validate_constraints()
     except ValidationError as exc:
-        raise Conflict(exc.messages[0], code="already_exists") from exc
+        raise Conflict(exc.messages[0], code=_clash(exc)) from exc
+
+
+def _clash(exc: ValidationError) -> str:
+    """The stable name of what a new row clashes with: a constraint's own, or that there is one already."""
+    codes = [error.code for errors in exc.error_dict.values() for error in errors]
+    return "look_alike" if "look_alike" in codes else "already_exists"
 
 
 def target_of(instance: models.Model) -> Target:

@@ -6,7 +6,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from .base import Noun, dns_label
+from .base import Line, Noun, dns_label
 
 
 class User(AbstractUser):
@@ -25,7 +25,7 @@ class Project(Noun):
     """A tenant. Every other object belongs to one project, or to the platform when its project is empty."""
 
     name = models.CharField(_("name"), max_length=52, unique=True, validators=[dns_label])
-    title = models.CharField(_("title"), max_length=200, blank=True)
+    title = Line(_("title"), max_length=200, blank=True)
     media_hosts = ArrayField(
         models.CharField(max_length=255), verbose_name=_("media hosts"), default=list, blank=True,
         help_text=_("Hosts from which its requests may let engines fetch images and sound; none: data URLs only."),
@@ -50,7 +50,7 @@ class ApiKey(Noun):
     """A key for the gateway. Only its HMAC is stored; the whole key is shown once, when it is made."""
 
     project = models.ForeignKey(Project, models.PROTECT, related_name="api_keys", verbose_name=_("project"))
-    name = models.CharField(_("name"), max_length=100)
+    name = Line(_("name"), max_length=100)
     key_id = models.CharField(_("key id"), max_length=8, unique=True, editable=False)
     digest = models.CharField(max_length=64, editable=False)
     routes = ArrayField(

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from controlplane.lifecycle import VersionState
 
 from .access import Project
-from .base import Noun, dns_label
+from .base import Noun, Paragraphs, dns_label, one_line
 
 
 class Model(Noun):
@@ -17,7 +17,7 @@ class Model(Noun):
         help_text=_("Empty: every project may use it."),
     )  # fmt: skip
     name = models.CharField(_("name"), max_length=52, unique=True, validators=[dns_label])
-    description = models.TextField(_("description"), blank=True, max_length=2000)
+    description = Paragraphs(_("description"), blank=True, max_length=2000)
 
     class Meta:
         ordering = ("name",)
@@ -33,7 +33,7 @@ class ModelVersion(Noun):
 
     model = models.ForeignKey(Model, models.PROTECT, related_name="versions", verbose_name=_("model"))
     name = models.CharField(_("version"), max_length=52, validators=[dns_label])
-    source = models.CharField(_("source"), max_length=500)
+    source = models.CharField(_("source"), max_length=500, validators=[one_line])
     max_model_len = models.PositiveIntegerField(_("context length"), null=True, blank=True, help_text=_("In tokens."))
     state = models.CharField(
         _("state"), max_length=20, choices=VersionState.choices, default=VersionState.AVAILABLE, editable=False

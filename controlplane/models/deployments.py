@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from controlplane.lifecycle import DeploymentState, ReplicaState
 
 from .access import Project
-from .base import Noun, dns_label
+from .base import Noun, dns_label, one_line
 from .catalog import ModelVersion
 
 
@@ -46,7 +46,11 @@ class Deployment(Noun):
         _("URL"), max_length=200, blank=True, help_text=_("Only for an engine that Signalbox does not start.")
     )
     served_name = models.CharField(
-        _("served name"), max_length=200, blank=True, help_text=_("What the engine calls the model.")
+        _("served name"),
+        max_length=200,
+        blank=True,
+        validators=[one_line],
+        help_text=_("What the engine calls the model."),
     )
     drain_seconds = models.PositiveSmallIntegerField(
         _("drain time"), default=30, help_text=_("Seconds that running requests get before the engine is killed.")

@@ -2,11 +2,16 @@
 
 from django.core.validators import MaxValueValidator
 from django.db import models
+from django.db.models import F, Func, Value
+from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from .access import Project
 from .base import Noun, public_name
 from .deployments import Deployment
+
+ZERO_ONE_EYE, LOOK_LIKE = "01I", "oll"
+"""letter for letter: what looks like another one in most typefaces"""
 
 
 class Route(Noun):
@@ -20,6 +25,23 @@ class Route(Noun):
 
     class Meta:
         ordering = ("name",)
+        # A client that types one name must not reach the other: names differ in more than case, 0/O and 1/l/I.
+        constraints = (
+            models.UniqueConstraint(
+                Lower("name"),
+                name="route_name_once_whatever_its_case",
+                violation_error_code="look_alike",
+                violation_error_message=_("There is a route whose name differs in upper and lower case only."),
+            ),
+            models.UniqueConstraint(
+                Lower(Func(F("name"), Value(ZERO_ONE_EYE), Value(LOOK_LIKE), function="translate")),
+                name="route_name_once_as_it_looks",
+                violation_error_code="look_alike",
+                violation_error_message=_(
+                    "There is a route whose name looks the same: 0 and O, 1, l and I count as one."
+                ),
+            ),
+        )
         verbose_name = _("route")
         verbose_name_plural = _("routes")
 
