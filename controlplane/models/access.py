@@ -21,6 +21,14 @@ class User(AbstractUser):
         verbose_name_plural = _("users")
 
 
+class RegisterMode(models.TextChoices):
+    """What the register keeps of a request beside who, when, what and how much."""
+
+    METADATA = "metadata", _("Metadata only")
+    DIGEST = "digest", _("Metadata and digests of the content")
+    FULL = "full", _("Metadata and the content")
+
+
 class Project(Noun):
     """A tenant. Every other object belongs to one project, or to the platform when its project is empty."""
 
@@ -30,6 +38,9 @@ class Project(Noun):
         models.CharField(max_length=255), verbose_name=_("media hosts"), default=list, blank=True,
         help_text=_("Hosts from which its requests may let engines fetch images and sound; none: data URLs only."),
     )  # fmt: skip
+    register_mode = models.CharField(
+        _("in the register"), max_length=10, choices=RegisterMode.choices, default=RegisterMode.DIGEST
+    )
 
     class Meta:
         ordering = ("name",)

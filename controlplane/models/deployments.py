@@ -52,6 +52,11 @@ class Deployment(Noun):
         validators=[one_line],
         help_text=_("What the engine calls the model."),
     )
+    tls_ca = models.TextField(
+        _("CA certificates"), blank=True,
+        help_text=_("In PEM; an external engine behind https is checked against them. Empty: those of the machine."),
+    )  # fmt: skip
+    tls_verify = models.BooleanField(_("verify the certificate"), default=True)
     drain_seconds = models.PositiveSmallIntegerField(
         _("drain time"), default=30, help_text=_("Seconds that running requests get before the engine is killed.")
     )

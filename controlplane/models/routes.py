@@ -22,6 +22,11 @@ class Route(Noun):
         help_text=_("Empty: every project may call it."),
     )  # fmt: skip
     name = models.CharField(_("name"), max_length=128, unique=True, validators=[public_name])
+    rules = models.JSONField(_("rules"), default=list, blank=True, editable=False)
+    """as `controlplane.route_rules` reads and writes them"""
+    affinity_header = models.CharField(_("affinity header"), max_length=64, blank=True)
+    timeouts = models.JSONField(_("time-outs"), default=dict, blank=True, editable=False)
+    """as `controlplane.route_timeouts` reads and writes them"""
 
     class Meta:
         ordering = ("name",)
