@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
+from django.utils.translation import gettext as _
 
 from audit.record import Target
 from controlplane.errors import Conflict, Invalid
@@ -30,6 +31,12 @@ def _clash(exc: ValidationError) -> str:
     """The stable name of what a new row clashes with: a constraint's own, or that there is one already."""
     codes = [error.code for errors in exc.error_dict.values() for error in errors]
     return "look_alike" if "look_alike" in codes else "already_exists"
+
+
+def require_reason(reason: str) -> None:
+    """Raise `Invalid` when there is none: what ends something says why."""
+    if not reason.strip():
+        raise Invalid(_("Say why: the register keeps the reason."), field="reason", code="reason_required")
 
 
 def target_of(instance: models.Model) -> Target:

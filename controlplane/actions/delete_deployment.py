@@ -4,7 +4,7 @@ from django.utils.translation import gettext as _
 
 from audit.operations import Operation
 from audit.record import Actor, record
-from controlplane.actions.base import project_name, reconcile_on_commit, target_of
+from controlplane.actions.base import project_name, reconcile_on_commit, require_reason, target_of
 from controlplane.errors import Conflict
 from controlplane.models import Deployment
 from controlplane.permissions import Permission, require
@@ -14,6 +14,7 @@ from controlplane.permissions import Permission, require
 def delete_deployment(deployment: Deployment, *, actor: Actor, reason: str) -> Deployment:
     """Order the end of a deployment: the reconciler drains its engines, then removes it. Refused while routed to."""
     require(actor, Permission.DEPLOYMENT_DELETE, deployment.project)
+    require_reason(reason)
     deployment = Deployment.objects.select_for_update().get(pk=deployment.pk)
     if target := deployment.targets.select_related("route").first():
         raise Conflict(

@@ -3,7 +3,7 @@ from django.db import transaction
 from audit.operations import Operation
 from audit.record import Actor, record
 from controlplane import publish
-from controlplane.actions.base import project_name, target_of
+from controlplane.actions.base import project_name, require_reason, target_of
 from controlplane.actions.set_limit import publish_on_commit
 from controlplane.models import Route
 from controlplane.permissions import Permission, require
@@ -13,6 +13,7 @@ from controlplane.permissions import Permission, require
 def delete_route(route: Route, *, actor: Actor, reason: str) -> None:
     """Take a public model name and its limits away; requests for it get 404 from the next second on."""
     require(actor, Permission.ROUTE_DELETE, route.project)
+    require_reason(reason)
     target = target_of(route)
     project = project_name(route.project)
     limits = list(route.limits.select_related("api_key__project", "project"))

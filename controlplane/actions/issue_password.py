@@ -2,7 +2,7 @@ from django.db import transaction
 
 from audit.operations import Operation
 from audit.record import Actor, record
-from controlplane.actions.base import target_of
+from controlplane.actions.base import require_reason, target_of
 from controlplane.models import User
 from controlplane.permissions import Permission, require
 
@@ -11,6 +11,7 @@ from controlplane.permissions import Permission, require
 def issue_password(user: User, *, password: str, actor: Actor, reason: str) -> User:
     """Another one-time password for a person who has lost theirs; the next sign-in asks for a new one."""
     require(actor, Permission.USER_CREATE)
+    require_reason(reason)
     user = User.objects.select_for_update().get(pk=user.pk)
     user.set_password(password)
     user.must_change_password = True

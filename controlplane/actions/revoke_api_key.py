@@ -4,7 +4,7 @@ from django.utils import timezone
 from audit.operations import Operation
 from audit.record import Actor, record
 from controlplane import publish
-from controlplane.actions.base import target_of
+from controlplane.actions.base import require_reason, target_of
 from controlplane.models import ApiKey
 from controlplane.permissions import Permission, require
 
@@ -13,6 +13,7 @@ from controlplane.permissions import Permission, require
 def revoke_api_key(key: ApiKey, *, actor: Actor, reason: str) -> ApiKey:
     """End a key; every gateway refuses it within a second."""
     require(actor, Permission.API_KEY_REVOKE, key.project)
+    require_reason(reason)
     key = ApiKey.objects.select_for_update(of=("self",)).select_related("project").get(pk=key.pk)
     if key.revoked_at is None:
         key.revoked_at = timezone.now()

@@ -3,7 +3,7 @@ from django.utils import timezone
 
 from audit.operations import Operation
 from audit.record import Actor, record
-from controlplane.actions.base import target_of
+from controlplane.actions.base import require_reason, target_of
 from controlplane.models import ManagementToken
 from controlplane.permissions import Permission, require
 
@@ -12,6 +12,7 @@ from controlplane.permissions import Permission, require
 def revoke_token(token: ManagementToken, *, actor: Actor, reason: str) -> ManagementToken:
     """End a token; the management API refuses it at once."""
     require(actor, Permission.TOKEN_REVOKE)
+    require_reason(reason)
     token = ManagementToken.objects.select_for_update().get(pk=token.pk)
     if token.revoked_at is None:
         token.revoked_at = timezone.now()

@@ -2,7 +2,7 @@ from django.db import transaction
 
 from audit.operations import Operation
 from audit.record import Actor, record
-from controlplane.actions.base import project_name, reconcile_on_commit, target_of, validate
+from controlplane.actions.base import project_name, reconcile_on_commit, require_reason, target_of, validate
 from controlplane.engine_options import check_engine_options
 from controlplane.models import Deployment
 from controlplane.permissions import Permission, require
@@ -10,7 +10,7 @@ from controlplane.permissions import Permission, require
 
 @transaction.atomic
 def scale_deployment(deployment: Deployment, *, replicas: int, actor: Actor, reason: str = "") -> Deployment:
-    """Order another number of replicas; 0 stops all engines and keeps the deployment."""
+    """Order another number of replicas; 0 stops all engines, keeps the deployment and needs a reason."""
     require(actor, Permission.DEPLOYMENT_SCALE, deployment.project)
     deployment = Deployment.objects.select_for_update().get(pk=deployment.pk)
     before = deployment.replicas
@@ -18,6 +18,8 @@ def scale_deployment(deployment: Deployment, *, replicas: int, actor: Actor, rea
     check_engine_options(deployment)
     validate(deployment)
     if before != replicas:
+        if replicas == 0:
+            require_reason(reason)
         deployment.save(update_fields=["replicas", "updated_at"])
         record(
             Operation.DEPLOYMENT_SCALED, actor=actor, target=target_of(deployment), reason=reason,

@@ -17,26 +17,26 @@ def set_limit(
     api_key: ApiKey | None = None,
     project: Project | None = None,
     route: Route | None = None,
-    requests_per_minute: int | None = None,
-    tokens_per_minute: int | None = None,
-    concurrency: int | None = None,
     actor: Actor,
     reason: str = "",
+    **numbers: int | None,
 ) -> Limit:
     """Let the subject have so much and no more, in place of what held for it before.
 
-    The subject is a key, a project or a route, or a key or a project on a route. None is unlimited.
+    The subject is a key, a project or a route, or a key or a project on a route. `numbers` are named as in
+    `DIMENSIONS`; one that is None or left out is unlimited. What was spent of a budget stays spent.
     """
     require(actor, Permission.LIMIT_CHANGE, authority(api_key, project, route))
     _check_subject(api_key, project, route)
-    numbers = dict(zip(DIMENSIONS, (requests_per_minute, tokens_per_minute, concurrency), strict=True))
+    if unknown := numbers.keys() - set(DIMENSIONS):
+        raise TypeError(f"there is no limit of {', '.join(sorted(unknown))}")
     if all(number is None for number in numbers.values()):
         raise Invalid(_("Set at least one limit, or remove the limit."), field=DIMENSIONS[0])
     found = Limit.objects.select_for_update().filter(api_key=api_key, project=project, route=route).first()
     limit = found or Limit(api_key=api_key, project=project, route=route)
     before = snapshot(limit, DIMENSIONS)
-    for name, number in numbers.items():
-        setattr(limit, name, number)
+    for name in DIMENSIONS:
+        setattr(limit, name, numbers.get(name))
     validate(limit)
     if changes := difference(before, snapshot(limit, DIMENSIONS)):
         limit.save()

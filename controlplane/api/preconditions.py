@@ -10,6 +10,7 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 
 from controlplane.api.fields import LONGEST_REASON
+from controlplane.errors import Invalid
 from controlplane.text import unusable_character
 
 _TAG = re.compile(r'\s*(W/)?("[\x21\x23-\x7e\x80-\xff]*")\s*(?:,|\Z)')
@@ -50,13 +51,14 @@ def check_if_match(request: Request, instance: Model) -> None:
 
 
 def reason_of(request: Request, data: dict[str, Any], *, required: bool = False) -> str:
-    """The reason in the body, else in ``X-Reason`` (UTF-8). Raises ValidationError when it is required and absent."""
+    """The reason in the body, else in ``X-Reason`` (UTF-8). Raises `Invalid` when it is required and absent."""
     header = _header_text(request.headers.get("X-Reason", ""))
     if unusable_character(header) or len(header) > LONGEST_REASON:
         raise _invalid("X-Reason", _("Expected at most %(most)d characters in one line.") % {"most": LONGEST_REASON})
     reason: str = data.pop("reason", "") or header
     if required and not reason.strip():
-        raise _invalid("reason", _("Say why, in the body's reason or in X-Reason."), "reason_required")
+        message = _("Say why, in the body's reason or in X-Reason.")
+        raise Invalid(message, field="reason", code="reason_required")
     return reason
 
 
@@ -68,5 +70,5 @@ def _header_text(raw: str) -> str:
         return raw
 
 
-def _invalid(field: str, message: str, code: str = "invalid") -> ValidationError:
-    return ValidationError({field: [message]}, code=code)
+def _invalid(field: str, message: str) -> ValidationError:
+    return ValidationError({field: [message]})

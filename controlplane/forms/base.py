@@ -9,6 +9,7 @@ from unfold import widgets
 
 from audit.record import Actor
 from controlplane.errors import Refused
+from controlplane.models.base import one_line
 
 _LOOKS: tuple[tuple[type[forms.Widget], list[str]], ...] = (
     (forms.CheckboxInput, widgets.CHECKBOX_CLASSES),
@@ -26,7 +27,11 @@ class ActionForm(forms.Form):
     reason_required: ClassVar[bool] = False
 
     reason = forms.CharField(
-        label=_("Reason"), required=False, max_length=500, help_text=_("Goes into the audit register with your name.")
+        label=_("Reason"),
+        required=False,
+        max_length=500,
+        validators=[one_line],
+        help_text=_("Goes into the audit register with your name."),
     )
 
     def __init__(self, *args: Any, subject: Any = None, **kwargs: Any) -> None:

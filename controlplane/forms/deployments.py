@@ -75,7 +75,10 @@ class ScaleForm(ActionForm):
     testid = "scale-form"
 
     replicas = forms.IntegerField(
-        label=_("Replicas"), min_value=0, max_value=64, help_text=_("0 stops all engines and keeps the deployment.")
+        label=_("Replicas"),
+        min_value=0,
+        max_value=64,
+        help_text=_("0 stops all engines, keeps the deployment and needs a reason."),
     )
 
     def __init__(self, *args: Any, subject: Deployment, **kwargs: Any) -> None:

@@ -81,7 +81,7 @@ def test_stale_delete_deletes_nothing(alice_api: Client, path: str) -> None:
 def test_deletion_wants_a_reason(alice_api: Client, noun: str, events: Callable[[], list[Event]]) -> None:
     factory = {"deployments": DeploymentFactory, "routes": RouteFactory, "api-keys": ApiKeyFactory}[noun]
     response = alice_api.delete(f"/{noun}/{factory().pk}")
-    assert response.status_code == 400
+    assert (response.status_code, response.json()["code"]) == (400, "reason_required")
     assert response.json()["errors"][0] == {
         "field": "reason", "code": "reason_required", "message": "Say why, in the body's reason or in X-Reason.",
     }  # fmt: skip
@@ -91,6 +91,12 @@ def test_deletion_wants_a_reason(alice_api: Client, noun: str, events: Callable[
 def test_retiring_wants_a_reason(alice_api: Client) -> None:
     response = alice_api.patch(f"/versions/{VersionFactory().pk}", {"state": "retired"})
     assert response.json()["errors"][0]["code"] == "reason_required"
+
+
+def test_scaling_to_nothing_wants_a_reason(alice_api: Client, path: str) -> None:
+    response = alice_api.patch(path, {"replicas": 0})
+    assert (response.status_code, response.json()["code"]) == (400, "reason_required")
+    assert alice_api.patch(path, {"replicas": 0, "reason": "night"}).status_code == 200
 
 
 def test_reason_may_come_in_the_header(alice_api: Client, path: str) -> None:

@@ -1,0 +1,49 @@
+"""What ends something says why, whichever door it comes in by; blanks are no reason."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from audit.models import Event
+from audit.record import Actor
+from controlplane.actions.delete_deployment import delete_deployment
+from controlplane.actions.delete_route import delete_route
+from controlplane.actions.issue_password import issue_password
+from controlplane.actions.remove_limit import remove_limit
+from controlplane.actions.retire_version import retire_version
+from controlplane.actions.revoke_api_key import revoke_api_key
+from controlplane.actions.scale_deployment import scale_deployment
+from controlplane.errors import Invalid
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+ENDINGS: dict[str, Callable[..., Any]] = {
+    "delete_deployment": lambda **by: delete_deployment(factories.DeploymentFactory(), **by),
+    "delete_route": lambda **by: delete_route(factories.RouteFactory(), **by),
+    "retire_version": lambda **by: retire_version(factories.VersionFactory(), **by),
+    "remove_limit": lambda **by: remove_limit(factories.LimitFactory(route=factories.RouteFactory()), **by),
+    "revoke_api_key": lambda **by: revoke_api_key(factories.ApiKeyFactory(), **by),
+    "issue_password": lambda **by: issue_password(factories.UserFactory(), password="a one-time word", **by),
+    "scale_to_zero": lambda **by: scale_deployment(factories.DeploymentFactory(replicas=2), replicas=0, **by),
+}
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_reason_is_required(ending: str, reason: str, alice: Actor, events: Callable[[], list[Event]]) -> None:
+    with pytest.raises(Invalid) as refused:
+        ENDINGS[ending](actor=alice, reason=reason)
+    assert (refused.value.field, refused.value.code) == ("reason", "reason_required")
+    assert events() == []
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_reason_is_kept(ending: str, alice: Actor, events: Callable[[], list[Event]]) -> None:
+    ENDINGS[ending](actor=alice, reason="over")
+    assert events()[-1].reason == "over"
+
+
+def test_scaling_within_needs_none(alice: Actor) -> None:
+    assert scale_deployment(factories.DeploymentFactory(replicas=2), replicas=1, actor=alice).replicas == 1
