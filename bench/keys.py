@@ -74,7 +74,7 @@ async def measure(url: str) -> None:
     client = Redis.from_url(url)
     publish(client, everything)
     connection = connect(url)
-    known = Tables(connection)
+    known = Tables(connection, secrets.token_urlsafe(48))
     began = time.perf_counter()
     following = asyncio.create_task(known.follow())
     while not known.loaded:  # noqa: ASYNC110 - it tells nobody when it is

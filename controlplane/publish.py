@@ -21,6 +21,7 @@ from controlplane.lifecycle import ReplicaState
 from controlplane.models import ApiKey, Deployment, Limit, Project, Replica, Route
 from controlplane.models.deployments import Flavour
 from inference.contract import limits, tables
+from inference.contract.engine_keys import EngineKeys
 from inference.contract.keys import engine_key
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,16 @@ def route_table() -> tables.RouteTable:
         ready[replica.deployment_id].append(_replica_entry(replica))
     routes = Route.objects.select_related("project").prefetch_related("targets__deployment__version__model")
     return tables.RouteTable(tuple(_route_entry(route, ready) for route in routes))
+
+
+def encoded_route_table() -> bytes:
+    """The route table as it lies in Redis: with the engines' keys sealed."""
+    return tables.encode(_engine_keys().sealed(route_table()))
+
+
+@cache
+def _engine_keys() -> EngineKeys:
+    return EngineKeys(settings.SECRET_KEY)
 
 
 def _replica_entry(replica: Replica) -> tables.ReplicaEntry:
@@ -125,7 +136,7 @@ def _announce(pipeline: Pipeline, kind: str, key_id: str = "") -> None:
 
 def publish_routes() -> None:
     """Write the route table and announce it, if it differs from what Redis holds. Redis down is logged, not raised."""
-    _publish_value(tables.ROUTES, tables.encode(route_table()), tables.CHANGE_ROUTES)
+    _publish_value(tables.ROUTES, encoded_route_table(), tables.CHANGE_ROUTES)
 
 
 def publish_limits() -> None:
@@ -183,7 +194,7 @@ def publish_all() -> None:
             pipeline.rename(fresh, tables.KEYS)
         else:
             pipeline.delete(tables.KEYS)
-        pipeline.set(tables.ROUTES, tables.encode(route_table()))
+        pipeline.set(tables.ROUTES, encoded_route_table())
         pipeline.set(limits.TABLE, limits.encode(limit_table()))
         pipeline.set(tables.GENERATION, secrets.token_hex(8))
         _announce(pipeline, tables.CHANGE_ALL)

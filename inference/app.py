@@ -68,7 +68,7 @@ class App:
         self._redis = tables.connect(config.redis_url)
         self._gateway = Gateway(
             config,
-            Tables(self._redis),
+            Tables(self._redis, config.secret_key),
             Register(
                 config.database_url,
                 longest_commit=config.register_seconds,

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from inference import snapshot
 from inference.contract import limits, tables
+from inference.contract.engine_keys import EngineKeys
 from inference.errors import TablesMissing
 from inference.snapshot import Snapshot
 
@@ -31,7 +32,8 @@ Changes = list[tuple[bytes, Mapping[bytes, bytes]]]
 class Tables:
     """Routes and limits as a snapshot, keys as they were published (each is decoded when it is first used)."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, secret_key: str) -> None:
+        self._engine_keys = EngineKeys(secret_key)
         self._redis: Any = redis  # its stubs leave open whether an answer is bytes or text; here all are bytes
         self._generation: bytes | None = None
         self._position = b"0-0"
@@ -115,7 +117,8 @@ class Tables:
 
     def _take_routes(self, payload: bytes | None) -> None:
         if payload is not None:
-            self._snapshot = snapshot.build(tables.decode_routes(payload), self._snapshot.limits)
+            table = self._engine_keys.opened(tables.decode_routes(payload), logger.error)
+            self._snapshot = snapshot.build(table, self._snapshot.limits)
 
     def _take_limits(self, payload: bytes | None) -> None:
         """Absent limits change nothing: a limit is taken away by a table without it, never by a lost one."""

@@ -32,6 +32,7 @@ class ReplicaEntry(msgspec.Struct, frozen=True):
     name: str
     url: str
     key: str = ""
+    """plain in memory, sealed in Redis: see `engine_keys`"""
     tls_ca: str = ""
     """certificates in PEM that an ``https`` engine is checked against; empty: those that the machine trusts"""
     tls_verify: bool = True

@@ -22,6 +22,7 @@ import redis as redis_sync
 from psycopg.rows import dict_row
 
 from inference.contract import keys, tables
+from inference.contract.engine_keys import EngineKeys
 from tests.inference import engine as fake
 
 PROJECT = "alpha"
@@ -61,17 +62,21 @@ class Publisher:
 
     def __init__(self, client: redis_sync.Redis) -> None:
         self.client = client
+        self._engine_keys = EngineKeys(os.environ["SECRET_KEY"])
+
+    def write(self, routes: tuple[tables.RouteEntry, ...]) -> None:
+        self.client.set(tables.ROUTES, tables.encode(self._engine_keys.sealed(tables.RouteTable(routes))))
 
     def all(self, *routes: tables.RouteEntry, keys: tuple[Key, ...] = ()) -> None:
         self.client.delete(tables.KEYS)
         for key in keys:
             self.client.hset(tables.KEYS, key.entry.id, tables.encode(key.entry))
-        self.client.set(tables.ROUTES, tables.encode(tables.RouteTable(routes)))
+        self.write(routes)
         self.client.set(tables.GENERATION, secrets.token_hex(8))
         self.client.xadd(tables.CHANGES, {"kind": tables.CHANGE_ALL, "id": ""})
 
     def routes(self, *routes: tables.RouteEntry) -> None:
-        self.client.set(tables.ROUTES, tables.encode(tables.RouteTable(routes)))
+        self.write(routes)
         self.client.xadd(tables.CHANGES, {"kind": tables.CHANGE_ROUTES, "id": ""})
 
     def key(self, key: Key) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import secrets
 import time
 from dataclasses import replace
@@ -61,7 +62,7 @@ async def test_new_generation_is_noticed_without_an_announcement(
     start: Start, engine: Engine, publisher: Publisher
 ) -> None:
     gateway = await start(route("smol", engine.url))
-    publisher.client.set(tables.ROUTES, tables.encode(tables.RouteTable((route("other", engine.url),))))
+    publisher.write((route("other", engine.url),))
     publisher.client.set(tables.GENERATION, "another")
     await eventually(lambda: _is(gateway, 200, "other"), 2)
 
@@ -140,10 +141,10 @@ async def test_starts_with_a_hundred_thousand_keys_in_five_seconds(
             made = tables.KeyEntry(f"{number:08d}", entry.digest, PROJECT, "many")
             pipeline.hset(tables.KEYS, made.id, tables.encode(made))
         pipeline.execute()
-    publisher.client.set(tables.ROUTES, tables.encode(tables.RouteTable((route("smol", engine.url),))))
+    publisher.write((route("smol", engine.url),))
     publisher.client.set(tables.GENERATION, "many")
     redis = connect(redis_url)
-    known = Tables(redis)
+    known = Tables(redis, os.environ["SECRET_KEY"])
     began = time.monotonic()
     following = asyncio.create_task(known.follow())
     await eventually(lambda: known.loaded, 5)
@@ -176,7 +177,7 @@ class Deaf:
 
 
 async def test_lost_cancellation_ends_it_all_the_same() -> None:
-    known = Tables(Deaf())  # type: ignore[arg-type]
+    known = Tables(Deaf(), "s" * 32)  # type: ignore[arg-type]
     following = asyncio.create_task(known.follow())
     await eventually(lambda: known.loaded)
     following.cancel()
