@@ -22,7 +22,7 @@ def search(events: Events, term: str) -> Events:
     """Events of a request id, else of an operation, else about a target or by an actor of exactly that name or id."""
     if not term:
         return events
-    if Event.objects.filter(request_id=term).exists():
+    if events.filter(request_id=term).exists():
         return events.filter(request_id=term)
     if term in {it.value for it in Operation}:
         return events.filter(operation=term)

@@ -78,7 +78,8 @@ DATABASES = {"default": django_database(DATABASE_URL) | {"CONN_MAX_AGE": 60, "CO
 REDIS_URL = env.required("REDIS_URL")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# People.
+# People, and what they may see.
+REGISTER_REACH = "controlplane.access.register.register_reach"
 AUTH_USER_MODEL = "controlplane.User"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -128,7 +129,7 @@ REST_FRAMEWORK = {
         "controlplane.api.authentication.ManagementTokenAuthentication",
         "controlplane.api.authentication.ConsoleSessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["controlplane.api.permissions.IsStaff"],
+    "DEFAULT_PERMISSION_CLASSES": ["controlplane.api.permissions.Permitted"],
     "DEFAULT_PAGINATION_CLASS": "controlplane.api.pagination.CursorPages",
     "DEFAULT_FILTER_BACKENDS": ["controlplane.api.filters.QueryFilters"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

@@ -84,6 +84,8 @@ class Grant(NamedTuple):
 
     role: Role
     project: UUID | None
+    name: str = ""
+    """of the project"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,8 @@ class Reach(NamedTuple):
 
     everything: bool
     projects: frozenset[UUID] = frozenset()
+    names: frozenset[str] = frozenset()
+    """of the same projects: the register tells them by name"""
 
     def __bool__(self) -> bool:
         return self.everything or bool(self.projects)
@@ -144,9 +148,9 @@ def reach(standing: Standing, permission: Permission) -> Reach:
     """Where `decide` says yes."""
     if decide(standing, permission, None).allowed:
         return Reach(everything=True)
-    projects = {grant.project for grant in standing.grants if grant.project is not None}
-    held = (project for project in projects if decide(standing, permission, project).allowed)
-    return Reach(everything=False, projects=frozenset(held))
+    projects = {grant.project: grant.name for grant in standing.grants if grant.project is not None}
+    held = {project: name for project, name in projects.items() if decide(standing, permission, project).allowed}
+    return Reach(everything=False, projects=frozenset(held), names=frozenset(held.values()))
 
 
 def may_grant(standing: Standing, role: Role, project: UUID | None) -> Decision:

@@ -1,4 +1,4 @@
-"""The cast: alice owns the installation, bob is staff without rights, charlie is an outsider."""
+"""The cast: alice owns the platform, bob operates it, vera may look, audrey audits, charlie is an outsider."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,7 +8,8 @@ from redis import Redis
 from audit.models import Event
 from audit.record import Actor
 from controlplane import publish
-from controlplane.models import User
+from controlplane.models import Project, User
+from controlplane.roles import Role
 from tests import factories, figures
 
 
@@ -26,22 +27,41 @@ def as_actor(user: User) -> Actor:
     )
 
 
+def member(name: str, role: Role, project: Project | None = None) -> User:
+    """A person with one role, on a project or on the platform."""
+    user = factories.UserFactory.create(username=name, is_staff=True)
+    factories.BindingFactory.create(user=user, role=role, project=project)
+    return user
+
+
 @pytest.fixture
 def alice_user(db: None) -> User:
-    """The owner: a superuser."""
-    return factories.UserFactory.create(username="alice", is_staff=True, is_superuser=True)
+    """Owns the platform, by her role."""
+    return member("alice", Role.OWNER)
 
 
 @pytest.fixture
 def bob_user(db: None) -> User:
-    """Staff: may look, may change nothing."""
-    return factories.UserFactory.create(username="bob", is_staff=True)
+    """Operates what is served on the whole platform."""
+    return member("bob", Role.OPERATOR)
+
+
+@pytest.fixture
+def vera_user(db: None) -> User:
+    """May look at what is served on the whole platform, and change nothing."""
+    return member("vera", Role.VIEWER)
+
+
+@pytest.fixture
+def audrey_user(db: None) -> User:
+    """Reads and exports the whole register, and nothing else."""
+    return member("audrey", Role.AUDITOR)
 
 
 @pytest.fixture
 def charlie_user(db: None) -> User:
-    """An outsider: has an account, is not staff."""
-    return factories.UserFactory.create(username="charlie")
+    """An outsider: has an account, holds nothing."""
+    return factories.UserFactory.create(username="charlie", is_staff=True)
 
 
 @pytest.fixture
@@ -52,6 +72,16 @@ def alice(alice_user: User) -> Actor:
 @pytest.fixture
 def bob(bob_user: User) -> Actor:
     return as_actor(bob_user)
+
+
+@pytest.fixture
+def vera(vera_user: User) -> Actor:
+    return as_actor(vera_user)
+
+
+@pytest.fixture
+def audrey(audrey_user: User) -> Actor:
+    return as_actor(audrey_user)
 
 
 @pytest.fixture

@@ -14,10 +14,12 @@ from controlplane.models import (
     ModelVersion,
     Project,
     Replica,
+    RoleBinding,
     Route,
     RouteTarget,
     User,
 )
+from controlplane.roles import Role
 from inference.contract import keys
 
 
@@ -27,6 +29,15 @@ class UserFactory(DjangoModelFactory[User]):
 
     username = factory.Sequence(lambda n: f"user-{n}")
     password = "!"  # nobody signs in with it
+
+
+class BindingFactory(DjangoModelFactory[RoleBinding]):
+    """A role for a person or a machine; on the platform unless a project is given."""
+
+    class Meta:
+        model = RoleBinding
+
+    role = Role.VIEWER
 
 
 class ProjectFactory(DjangoModelFactory[Project]):

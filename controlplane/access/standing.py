@@ -1,6 +1,7 @@
 """From an actor to what they hold. One query, never remembered beyond a request: a right taken away is gone at once."""
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from audit.record import Actor
@@ -9,6 +10,7 @@ from controlplane.roles import Grant, Role, Standing
 
 SYSTEM = Standing(kind="system")
 ANONYMOUS = Standing(kind="anonymous")
+_BINDINGS = ("role_bindings__role", "role_bindings__project", "role_bindings__project__name")
 
 
 def standing_of(actor: Actor) -> Standing:
@@ -17,24 +19,15 @@ def standing_of(actor: Actor) -> Standing:
         case "system":
             return SYSTEM
         case "user":
-            rows = User.objects.filter(pk=actor.id, is_active=True).values_list(
-                "is_superuser", "role_bindings__role", "role_bindings__project"
-            )
-            return _person(list(rows))
+            rows = list(User.objects.filter(pk=actor.id, is_active=True).values_list("is_superuser", *_BINDINGS))
+            return Standing("user", rows[0][0], _grants(row[1:] for row in rows)) if rows else ANONYMOUS
         case "service_account":
-            account = ServiceAccount.objects.filter(pk=actor.id, is_active=True)
-            bindings = list(account.values_list("role_bindings__role", "role_bindings__project"))
-            return Standing(kind="service_account", grants=_grants(bindings)) if bindings else ANONYMOUS
+            bindings = list(ServiceAccount.objects.filter(pk=actor.id, is_active=True).values_list(*_BINDINGS))
+            return Standing("service_account", grants=_grants(bindings)) if bindings else ANONYMOUS
     return ANONYMOUS
 
 
-def _person(rows: list[tuple[bool, str | None, UUID | None]]) -> Standing:
-    if not rows:
-        return ANONYMOUS
-    grants = _grants((role, project) for _superuser, role, project in rows)
-    return Standing(kind="user", superuser=rows[0][0], grants=grants)
-
-
-def _grants(rows: Iterable[tuple[str | None, UUID | None]]) -> frozenset[Grant]:
+def _grants(rows: Iterable[tuple[Any, ...]]) -> frozenset[Grant]:
     """Without a binding the outer join gives one row of nothing. A role that no release knows holds nothing."""
-    return frozenset(Grant(Role(role), project) for role, project in rows if role in Role.values)
+    found: Iterable[tuple[str | None, UUID | None, str | None]] = rows
+    return frozenset(Grant(Role(role), project, name or "") for role, project, name in found if role in Role.values)

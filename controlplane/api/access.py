@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import django_filters
+from django.db.models import Q
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
@@ -18,9 +19,10 @@ from controlplane.actions.create_user import create_user
 from controlplane.actions.revoke_api_key import revoke_api_key
 from controlplane.actions.scopes import MOST_ENTRIES
 from controlplane.api.fields import Body, Choice, Flag, Moment, Reference, Text
-from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, name_of
+from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
 from controlplane.models import ApiKey, Project, User
+from controlplane.roles import Permission
 from inference.contract import endpoints
 
 MOST_ROUTES = 200
@@ -56,7 +58,11 @@ class ProjectFilters(django_filters.FilterSet):
 class Projects(NounViewSet):
     """Tenants."""
 
-    queryset = Project.objects.all()
+    noun = Project
+    permissions = reading(Permission.PROJECT_READ) | {
+        "create": Permission.PROJECT_CREATE,
+        "partial_update": Permission.PROJECT_CHANGE,
+    }
     serializer_class = ProjectShown
     filterset_class = ProjectFilters
     search_fields = ("name", "title")
@@ -109,7 +115,8 @@ class UserFilters(django_filters.FilterSet):
 class Users(NounViewSet):
     """People who sign in to the console."""
 
-    queryset = User.objects.all()
+    noun = User
+    permissions = reading(Permission.USER_READ) | {"create": Permission.USER_CREATE}
     serializer_class = UserShown
     filterset_class = UserFilters
     search_fields = ("username", "email")
@@ -150,7 +157,7 @@ class ApiKeyCreated(ApiKeyShown):
 
 
 class ApiKeyCreate(Body):
-    project = Reference(Project.objects.all())
+    project = Reference(Project)
     name = Text(max_length=100)
     routes = serializers.ListField(
         child=Text(max_length=128), max_length=MOST_ROUTES, allow_null=True, default=None,
@@ -174,15 +181,20 @@ class ApiKeyFilters(django_filters.FilterSet):
     usable = django_filters.BooleanFilter(method="filter_usable")
 
     def filter_usable(self, queryset: Any, _name: str, value: bool) -> Any:
-        usable = ApiKey.objects.filter(revoked_at=None).exclude(expires_at__lte=timezone.now())
-        return queryset.filter(pk__in=usable) if value else queryset.exclude(pk__in=usable)
+        ended = Q(revoked_at__isnull=False) | Q(expires_at__isnull=False, expires_at__lte=timezone.now())
+        return queryset.filter(~ended if value else ended)
 
 
 @extend_schema(tags=["api-keys"])
 class ApiKeys(NounViewSet):
     """Keys of the gateway."""
 
-    queryset = ApiKey.objects.select_related("project")
+    noun = ApiKey
+    fetched = ("project",)
+    permissions = reading(Permission.API_KEY_READ) | {
+        "create": Permission.API_KEY_CREATE,
+        "destroy": Permission.API_KEY_REVOKE,
+    }
     serializer_class = ApiKeyShown
     filterset_class = ApiKeyFilters
     search_fields = ("name", "key_id", "created_by")

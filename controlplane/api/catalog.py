@@ -12,10 +12,11 @@ from controlplane.actions.create_model import create_model
 from controlplane.actions.create_version import create_version
 from controlplane.actions.retire_version import retire_version
 from controlplane.api.fields import Body, Choice, Reference, Text, Whole
-from controlplane.api.nouns import BY_NAME, LABEL, NounViewSet, Shown, name_of
+from controlplane.api.nouns import BY_NAME, LABEL, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
 from controlplane.lifecycle import VersionState
 from controlplane.models import Model, ModelVersion, Project
+from controlplane.roles import Permission
 from controlplane.text import ONE_LINE
 
 LONGEST_CONTEXT = 100_000_000
@@ -30,9 +31,7 @@ class ModelShown(Shown):
 
 class ModelCreate(Body):
     name = Text(max_length=52, pattern=LABEL, help_text="Lower-case letters, digits and hyphens.")
-    project = Reference(
-        Project.objects.all(), allow_null=True, default=None, help_text="Null: every project may use it."
-    )
+    project = Reference(Project, allow_null=True, default=None, help_text="Null: every project may use it.")
     description = Text(paragraphs=True, max_length=2000, allow_blank=True, default="")
 
 
@@ -45,7 +44,9 @@ class ModelFilters(django_filters.FilterSet):
 class Models(NounViewSet):
     """Models by name; their weights belong to their versions."""
 
-    queryset = Model.objects.select_related("project")
+    noun = Model
+    fetched = ("project",)
+    permissions = reading(Permission.MODEL_READ) | {"create": Permission.MODEL_CREATE}
     serializer_class = ModelShown
     filterset_class = ModelFilters
     search_fields = ("name", "description")
@@ -68,7 +69,7 @@ class VersionShown(Shown):
 
 
 class VersionCreate(Body):
-    model = Reference(Model.objects.all())
+    model = Reference(Model)
     name = Text(max_length=52, pattern=LABEL, help_text="Lower-case letters, digits and hyphens.")
     source = Text(  # type: ignore[assignment]
         max_length=500, pattern=SOURCE, help_text="An absolute directory, hf:…, modelscope:… or external:…."
@@ -90,7 +91,12 @@ class VersionFilters(django_filters.FilterSet):
 class Versions(NounViewSet):
     """Sets of weights."""
 
-    queryset = ModelVersion.objects.select_related("model__project")
+    noun = ModelVersion
+    fetched = ("model__project",)
+    permissions = reading(Permission.MODEL_READ) | {
+        "create": Permission.VERSION_CREATE,
+        "partial_update": Permission.VERSION_RETIRE,
+    }
     serializer_class = VersionShown
     filterset_class = VersionFilters
     search_fields = ("name", "model__name", "source")

@@ -12,16 +12,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from controlplane import replica_log
+from controlplane.access.asking import standing_in
+from controlplane.access.lookups import access
 from controlplane.actions.change_deployment import change_deployment
 from controlplane.actions.create_deployment import create_deployment
 from controlplane.actions.delete_deployment import delete_deployment
 from controlplane.actions.scale_deployment import scale_deployment
 from controlplane.api.fields import Body, Choice, Object, Reference, Text, Whole
-from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, name_of
+from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
 from controlplane.lifecycle import DeploymentState, ReplicaState
 from controlplane.models import Deployment, ModelVersion, Project, Replica
 from controlplane.models.deployments import Backend, Flavour
+from controlplane.roles import Permission
 
 HISTORY = 50
 LONGEST_DRAIN = 3600
@@ -55,7 +58,7 @@ class DeploymentShown(Shown):
 
 
 class DeploymentChange(Body):
-    version = Reference(ModelVersion.objects.select_related("model"), names=("model__name", "name"), required=False)
+    version = Reference(ModelVersion, names=("model__name", "name"), fetched=("model",), required=False)
     replicas = Whole(min_value=0, max_value=MOST_REPLICAS, required=False, help_text="0 stops all engines.")
     engine_args = Object(required=False, help_text='Engine flags without dashes, such as {"max-model-len": 2048}.')
     engine_env = Object(required=False, help_text="Environment variables of the engine.")
@@ -66,10 +69,8 @@ class DeploymentChange(Body):
 
 class DeploymentCreate(DeploymentChange):
     name = Text(max_length=52, pattern=LABEL, help_text="Lower-case letters, digits and hyphens.")
-    version = Reference(
-        ModelVersion.objects.select_related("model"), names=("model__name", "name"), help_text="model:version"
-    )
-    project = Reference(Project.objects.all(), allow_null=True, default=None, help_text="Null: the platform's.")
+    version = Reference(ModelVersion, names=("model__name", "name"), fetched=("model",), help_text="model:version")
+    project = Reference(Project, allow_null=True, default=None, help_text="Null: the platform's.")
     backend = Choice(Backend.choices, required=False)
     flavour = Choice(Flavour.choices, required=False)
 
@@ -136,7 +137,14 @@ class ReplicaFilters(django_filters.FilterSet):
 class Deployments(NounViewSet):
     """Versions on backends: what is desired, and under `status` what is observed."""
 
-    queryset = Deployment.objects.select_related("project", "version__model", "status")
+    noun = Deployment
+    fetched = ("project", "version__model", "status")
+    permissions = reading(Permission.DEPLOYMENT_READ) | {
+        "create": Permission.DEPLOYMENT_CREATE,
+        "partial_update": Permission.DEPLOYMENT_CHANGE,
+        "destroy": Permission.DEPLOYMENT_DELETE,
+        "replicas": Permission.DEPLOYMENT_READ,
+    }
     serializer_class = DeploymentShown
     filterset_class = DeploymentFilters
     search_fields = ("name", "served_name", "version__model__name")
@@ -177,9 +185,10 @@ class Deployments(NounViewSet):
     )  # fmt: skip
     def replicas(self, request: Request, pk: UUID) -> Response:
         """The deployment's replicas."""
-        del request
         self.find(self.get_queryset(), pk)
-        rows = self.filter_queryset(Replica.objects.filter(deployment=pk).select_related("deployment"))
+        rows = self.filter_queryset(
+            access(Replica, standing_in(request)).filter(deployment=pk).select_related("deployment")
+        )
         return self.get_paginated_response(self.get_serializer(self.paginate_queryset(rows), many=True).data)
 
 
@@ -187,7 +196,9 @@ class Deployments(NounViewSet):
 class Replicas(NounViewSet):
     """Engines as observed; one replica with its history and the end of its log."""
 
-    queryset = Replica.objects.select_related("deployment")
+    noun = Replica
+    fetched = ("deployment",)
+    permissions = reading(Permission.DEPLOYMENT_READ)
     serializer_class = ReplicaShown
     filterset_class = ReplicaFilters
     search_fields = ("name", "message")

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeVar
-from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +14,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from controlplane.access.asking import standing_in
+from controlplane.access.lookups import access
 from controlplane.text import ONE_LINE, PARAGRAPHS, unusable_character
 
 LONGEST_REASON = 500
@@ -113,9 +115,10 @@ class Object(serializers.DictField):
 
 @extend_schema_field(OpenApiTypes.STR)
 class Reference(serializers.Field[Any, str, str, Any], Generic[_M]):
-    """Another object, by its name or its id. In answers it is the name.
+    """Another object, by its name or its id. In answers it is the name. One that may not be seen is not there.
 
-    `names` are the look-ups that a name's parts, split at colons, are compared with: ``("model__name", "name")``.
+    `names` are the look-ups that a name's parts, split at colons, are compared with: ``("model__name", "name")``;
+    `fetched` is joined.
     """
 
     default_error_messages = {
@@ -123,9 +126,12 @@ class Reference(serializers.Field[Any, str, str, Any], Generic[_M]):
         "unknown": _("There is no such object."),
     }
 
-    def __init__(self, queryset: QuerySet[_M], *, names: tuple[str, ...] = ("name",), **kwargs: Any) -> None:
-        self.queryset = queryset
+    def __init__(
+        self, noun: type[_M], *, names: tuple[str, ...] = ("name",), fetched: tuple[str, ...] = (), **kwargs: Any
+    ) -> None:
+        self.noun = noun
         self.names = names
+        self.fetched = fetched
         super().__init__(**kwargs)
 
     def to_internal_value(self, data: Any) -> _M:
@@ -139,17 +145,22 @@ class Reference(serializers.Field[Any, str, str, Any], Generic[_M]):
     def to_representation(self, value: Any) -> str:
         return str(value)
 
+    def _visible(self) -> QuerySet[_M]:
+        rows = access(self.noun, standing_in(self.context["request"]))
+        return rows.select_related(*self.fetched) if self.fetched else rows
+
     def _by_name(self, text: str) -> _M | None:
         parts = text.split(":")
         if len(parts) != len(self.names):
             return None
-        return self.queryset.filter(**dict(zip(self.names, parts, strict=True))).first()
+        return self._visible().filter(**dict(zip(self.names, parts, strict=True))).first()
 
     def _by_id(self, text: str) -> _M | None:
         try:
-            return self.queryset.filter(pk=UUID(text)).first()
-        except ValueError:
+            key = self.noun._meta.pk.to_python(text)  # noqa: SLF001 - Django's public way to the primary key
+        except ValidationError:
             return None
+        return self._visible().filter(pk=key).first()
 
 
 class Body(serializers.Serializer[Any]):

@@ -12,10 +12,11 @@ from rest_framework.response import Response
 from controlplane.actions.remove_limit import remove_limit
 from controlplane.actions.set_limit import set_limit
 from controlplane.api.fields import Body, Reference, Whole
-from controlplane.api.nouns import CREATED_AT, NounViewSet, Shown, name_of
+from controlplane.api.nouns import CREATED_AT, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
 from controlplane.models import ApiKey, Limit, Project, Route
 from controlplane.models.limits import DIMENSIONS, HIGHEST
+from controlplane.roles import Permission
 
 
 class LimitShown(Shown):
@@ -38,13 +39,17 @@ class LimitChange(Body):
 
 
 class LimitSet(LimitChange):
-    project = Reference(Project.objects.all(), allow_null=True, default=None)
+    project = Reference(Project, allow_null=True, default=None)
     api_key = Reference(
-        ApiKey.objects.select_related("project"), names=("key_id",), allow_null=True, default=None,
+        ApiKey, names=("key_id",), fetched=("project",), allow_null=True, default=None,
         help_text="A key's key_id or id; a limit is for a key or for a project.",
     )  # fmt: skip
     route = Reference(
-        Route.objects.all(), allow_null=True, default=None, help_text="Alone, or together with a key or a project."
+        Route,
+        fetched=("project",),
+        allow_null=True,
+        default=None,
+        help_text="Alone, or together with a key or a project.",
     )
 
 
@@ -58,7 +63,13 @@ class LimitFilters(django_filters.FilterSet):
 class Limits(NounViewSet):
     """How much keys, projects and routes may have."""
 
-    queryset = Limit.objects.select_related("project", "api_key__project", "route__project")
+    noun = Limit
+    fetched = ("project", "api_key__project", "route__project")
+    permissions = reading(Permission.LIMIT_READ) | {
+        "create": Permission.LIMIT_CHANGE,
+        "partial_update": Permission.LIMIT_CHANGE,
+        "destroy": Permission.LIMIT_CHANGE,
+    }
     serializer_class = LimitShown
     filterset_class = LimitFilters
     ordering_fields = CREATED_AT

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from rest_framework import mixins, serializers, status
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -15,8 +15,11 @@ from rest_framework.viewsets import GenericViewSet
 
 from audit.record import Actor
 from controlplane import actors
+from controlplane.access.asking import standing_in
+from controlplane.access.lookups import access
 from controlplane.api.fields import Body
 from controlplane.api.preconditions import check_if_match, etag_of
+from controlplane.roles import Permission
 
 LABEL = r"^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$"  # as `controlplane.models.base.dns_label`
 PUBLIC_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$"  # as `controlplane.models.base.public_name`
@@ -24,12 +27,34 @@ CREATED_AT = {"created_at": "id"}  # ids are time-ordered, and the primary key i
 BY_NAME = {"name": "name", **CREATED_AT}
 
 
-class NounViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
-    """A list in pages and one object with its ETag. Changes are added by subclasses, each by calling an action."""
+def reading(permission: Permission) -> dict[str, Permission]:
+    """The part of a view's `permissions` that is the same for all: one right to read lists and single objects."""
+    return {"list": permission, "retrieve": permission}
 
+
+class NounViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
+    """A list in pages and one object with its ETag. Changes are added by subclasses, each by calling an action.
+
+    `permissions` names what each operation needs (see `Permitted`); what is seen of the noun, `access` decides.
+    """
+
+    noun: ClassVar[type[Model]]
+    fetched: ClassVar[tuple[str, ...]] = ()
+    """what each row is joined with"""
+    permissions: ClassVar[Mapping[str, Permission]]
     ordering_fields: ClassVar[Mapping[str, str]] = BY_NAME
     default_ordering: ClassVar[str] = "name"
     lookup_value_converter = "uuid"
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """The rows that whoever asks may see."""
+        if getattr(self, "swagger_fake_view", False):
+            return self.noun._default_manager.none()  # noqa: SLF001 - Django's public way for any model
+        return self.shaped(access(self.noun, standing_in(self.request)))
+
+    def shaped(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The rows with all that the serializer reads of them."""
+        return rows.select_related(*self.fetched) if self.fetched else rows
 
     def retrieve(self, request: Request, pk: UUID) -> Response:
         del request

@@ -1,13 +1,31 @@
+"""Who may ask what of a view: its own table says, and what does not stand there is refused."""
+
 from typing import Any
 
+from django.utils.translation import gettext as _
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from controlplane.access.asking import standing_in
+from controlplane.errors import NotAllowed
+from controlplane.roles import Permission, reach
 
-class IsStaff(BasePermission):
-    """Active staff may read. What they may change, each action decides itself."""
+
+class Permitted(BasePermission):
+    """The view's `permissions` name what each of its operations needs.
+
+    Lists and creations need it somewhere. One object is looked up among those that may be seen, so that another
+    project's answers as one that is not there; what is then done to it, the action decides.
+    """
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        del view
-        user = request.user
-        return bool(user and user.is_authenticated and user.is_active and user.is_staff)
+        if not request.user.is_authenticated:
+            return False
+        if view.action in {None, "metadata"}:  # a method that the path does not know: 405
+            return True
+        needed = view.permissions.get(view.action)
+        if needed is None:
+            return False
+        if not view.detail and not reach(standing_in(request), Permission(needed)):
+            raise NotAllowed(_("You may not do this: it needs the permission %(permission)s.") % {"permission": needed})
+        return True

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import django_filters
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
@@ -13,9 +14,10 @@ from rest_framework.response import Response
 from controlplane.actions.delete_route import delete_route
 from controlplane.actions.set_route import change_route, create_route
 from controlplane.api.fields import Body, Part, Reference, Text, Whole
-from controlplane.api.nouns import PUBLIC_NAME, NounViewSet, Shown, name_of
+from controlplane.api.nouns import PUBLIC_NAME, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
 from controlplane.models import Deployment, Project, Route
+from controlplane.roles import Permission
 
 MOST_TARGETS = 100
 HIGHEST_WEIGHT = 1000
@@ -34,7 +36,7 @@ class RouteShown(Shown):
 
 
 class Target(Part):
-    deployment = Reference(Deployment.objects.all())
+    deployment = Reference(Deployment)
     weight = Whole(min_value=0, max_value=HIGHEST_WEIGHT, default=100, help_text="0: no traffic.")
 
 
@@ -52,9 +54,7 @@ class RouteChange(Body):
 
 class RouteCreate(RouteChange):
     name = Text(max_length=128, pattern=PUBLIC_NAME, help_text="The model name that clients write.")
-    project = Reference(
-        Project.objects.all(), allow_null=True, default=None, help_text="Null: every project may call it."
-    )
+    project = Reference(Project, allow_null=True, default=None, help_text="Null: every project may call it.")
 
 
 class RouteFilters(django_filters.FilterSet):
@@ -67,10 +67,19 @@ class RouteFilters(django_filters.FilterSet):
 class Routes(NounViewSet):
     """Public model names and where their traffic goes."""
 
-    queryset = Route.objects.select_related("project").prefetch_related("targets__deployment")
+    noun = Route
+    fetched = ("project",)
+    permissions = reading(Permission.ROUTE_READ) | {
+        "create": Permission.ROUTE_CREATE,
+        "partial_update": Permission.ROUTE_CHANGE,
+        "destroy": Permission.ROUTE_DELETE,
+    }
     serializer_class = RouteShown
     filterset_class = RouteFilters
     search_fields = ("name",)
+
+    def shaped(self, rows: QuerySet[Route]) -> QuerySet[Route]:
+        return super().shaped(rows).prefetch_related("targets__deployment")
 
     @extend_schema(request=RouteCreate, responses={201: RouteShown})
     def create(self, request: Request) -> Response:

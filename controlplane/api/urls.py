@@ -1,5 +1,7 @@
 """Every path below ``/api/v1/``."""
 
+from typing import Any
+
 from django.urls import path, register_converter
 from django.urls.converters import IntConverter
 from rest_framework.routers import SimpleRouter
@@ -18,7 +20,15 @@ class UserIdConverter(IntConverter):
 
 register_converter(UserIdConverter, "user_id")
 
-router = SimpleRouter(trailing_slash=False, use_regex_path=False)
+
+class NounRouter(SimpleRouter):
+    """Names the paths of a noun by its view."""
+
+    def get_default_basename(self, viewset: type[Any]) -> str:
+        return viewset.__name__.lower()
+
+
+router = NounRouter(trailing_slash=False, use_regex_path=False)
 router.register("models", catalog.Models)
 router.register("versions", catalog.Versions)
 router.register("deployments", deployments.Deployments)

@@ -38,6 +38,16 @@ def bob_api(bob_user: User) -> Client:
 
 
 @pytest.fixture
+def vera_api(vera_user: User) -> Client:
+    return client_of(vera_user)
+
+
+@pytest.fixture
+def audrey_api(audrey_user: User) -> Client:
+    return client_of(audrey_user)
+
+
+@pytest.fixture
 def charlie_api(charlie_user: User) -> Client:
     return client_of(charlie_user)
 

@@ -33,11 +33,11 @@ def test_outsider_is_forbidden(charlie_api: Client, noun: str) -> None:
 
 
 @pytest.mark.parametrize("noun", NOUNS)
-def test_staff_may_read(bob_api: Client, noun: str) -> None:
-    assert bob_api.get(f"/{noun}").status_code == 200
+def test_owner_may_read(alice_api: Client, noun: str) -> None:
+    assert alice_api.get(f"/{noun}").status_code == 200
 
 
-def test_staff_may_not_change(bob_api: Client, events: Callable[[], list[Event]]) -> None:
+def test_operator_founds_no_project(bob_api: Client, events: Callable[[], list[Event]]) -> None:
     response = bob_api.post("/projects", {"name": "team-b"})
     assert (response.status_code, response.json()["code"]) == (403, "not_allowed")
     assert not Project.objects.exists()

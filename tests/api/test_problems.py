@@ -214,7 +214,7 @@ def test_database_away_is_503(alice_api: Client) -> None:
 def test_slow_question_to_the_register_is_ended(alice_api: Client) -> None:
     alice_api.post("/projects", {"name": "p"})
     slow = Event.objects.extra(where=["pg_sleep(1) IS NOT NULL"])
-    with patch("audit.api.PATIENCE_MS", 1), patch.object(Events, "queryset", slow):
+    with patch("audit.api.PATIENCE_MS", 1), patch.object(Events, "get_queryset", lambda _view: slow):
         response = alice_api.get("/audit/events")
     problem(response, 503, "query_timed_out")
 

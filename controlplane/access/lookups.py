@@ -1,0 +1,88 @@
+"""What somebody may see of each noun: the first wall between projects. Views and pages ask here, never the models.
+
+What belongs to a project is seen by those who may read its kind there; what belongs to the platform by those who may
+read its kind on the platform. Models, versions and routes of the platform are there for every project, so whoever reads
+those of one project sees them too.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Q, QuerySet
+
+from controlplane.models import (
+    ApiKey,
+    Deployment,
+    Limit,
+    ManagementToken,
+    Model,
+    ModelVersion,
+    Project,
+    Replica,
+    ReplicaTransition,
+    RoleBinding,
+    Route,
+    ServiceAccount,
+    User,
+)
+from controlplane.roles import Permission, Reach, Standing, reach
+
+Projects = list[UUID]
+_M = TypeVar("_M", bound=models.Model)
+
+
+class Sight(NamedTuple):
+    """Which permission shows a noun, and which of its rows belong to some projects."""
+
+    permission: Permission
+    of_projects: Callable[[Projects], Q]
+
+
+def _owned(path: str) -> Callable[[Projects], Q]:
+    return lambda projects: Q(**{f"{path}__in": projects})
+
+
+def _shared(path: str) -> Callable[[Projects], Q]:
+    return lambda projects: Q(**{f"{path}__in": projects}) | Q(**{path: None})
+
+
+def _limits(projects: Projects) -> Q:
+    """A limit belongs to its key's project, else to the project it limits, else to its route's."""
+    of_a_route = Q(api_key=None, project=None, route__project__in=projects)
+    return Q(api_key__project__in=projects) | Q(project__in=projects) | of_a_route
+
+
+def _members(projects: Projects) -> Q:
+    return Q(pk__in=RoleBinding.objects.filter(project__in=projects).values("user"))
+
+
+SIGHTS: dict[type[models.Model], Sight] = {
+    Project: Sight(Permission.PROJECT_READ, _owned("pk")),
+    Model: Sight(Permission.MODEL_READ, _shared("project")),
+    ModelVersion: Sight(Permission.MODEL_READ, _shared("model__project")),
+    Deployment: Sight(Permission.DEPLOYMENT_READ, _owned("project")),
+    Replica: Sight(Permission.DEPLOYMENT_READ, _owned("deployment__project")),
+    ReplicaTransition: Sight(Permission.DEPLOYMENT_READ, _owned("replica__deployment__project")),
+    Route: Sight(Permission.ROUTE_READ, _shared("project")),
+    ApiKey: Sight(Permission.API_KEY_READ, _owned("project")),
+    Limit: Sight(Permission.LIMIT_READ, _limits),
+    User: Sight(Permission.USER_READ, _members),
+    ServiceAccount: Sight(Permission.USER_READ, _owned("project")),
+    ManagementToken: Sight(Permission.TOKEN_READ, _owned("service_account__project")),
+    RoleBinding: Sight(Permission.ROLE_READ, _owned("project")),
+}
+
+
+def access(noun: type[_M], standing: Standing, permission: Permission | None = None) -> QuerySet[_M]:
+    """The rows that somebody may see; with `permission`, those of the projects where they hold that one."""
+    sight = SIGHTS[noun]
+    held = reach(standing, permission or sight.permission)
+    return _within(noun._default_manager.all(), sight, held)  # noqa: SLF001 - Django's public way for any model
+
+
+def _within(rows: QuerySet[_M], sight: Sight, held: Reach) -> QuerySet[_M]:
+    if held.everything:
+        return rows
+    return rows.filter(sight.of_projects(sorted(held.projects))) if held else rows.none()
