@@ -10,12 +10,14 @@ from controlplane.actions.remove_limit import remove_limit
 from controlplane.actions.set_limit import set_limit
 from controlplane.models import ApiKey, Limit, Project, Route
 from controlplane.models.limits import DIMENSIONS, HIGHEST
+from inference.contract import budgets
 
 from .base import ActionForm
+from .costs import CostField
 
 
 class NumbersForm(ActionForm):
-    """The three numbers. An empty one limits nothing."""
+    """How much it may be. An empty number limits nothing."""
 
     testid = "limit-form"
 
@@ -31,6 +33,18 @@ class NumbersForm(ActionForm):
         label=_("Requests at once"), required=False, min_value=0, max_value=HIGHEST,
         help_text=_("A stream counts until its last byte."),
     )  # fmt: skip
+    tokens_per_day = forms.IntegerField(
+        label=_("Tokens per day"), required=False, min_value=0, max_value=budgets.HIGHEST,
+        help_text=_("A budget: once it is used up, nothing is let through until midnight."),
+    )  # fmt: skip
+    tokens_per_month = forms.IntegerField(
+        label=_("Tokens per month"), required=False, min_value=0, max_value=budgets.HIGHEST
+    )
+    cost_micros_per_day = CostField(
+        label=_("Cost per day"), required=False,
+        help_text=_("In the unit that the prices of the model versions are meant in, such as 12.50."),
+    )  # fmt: skip
+    cost_micros_per_month = CostField(label=_("Cost per month"), required=False)
 
     @property
     def numbers(self) -> dict[str, Any]:

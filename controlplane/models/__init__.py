@@ -1,6 +1,7 @@
 """The nouns. Actions write what is desired, the reconciler writes what is observed; reads are free."""
 
 from .access import ApiKey, Project, User
+from .budgets import BudgetAccount, BudgetLine, BudgetParty, BudgetSlice
 from .catalog import Model, ModelVersion
 from .deployments import Deployment, DeploymentStatus, Replica, ReplicaTransition
 from .identity import ManagementToken, ServiceAccount
@@ -10,6 +11,10 @@ from .routes import Route, RouteTarget
 
 __all__ = [
     "ApiKey",
+    "BudgetAccount",
+    "BudgetLine",
+    "BudgetParty",
+    "BudgetSlice",
     "Deployment",
     "DeploymentStatus",
     "Limit",

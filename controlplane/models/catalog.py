@@ -1,9 +1,13 @@
 """What can be deployed: models and their versions."""
 
+from typing import Any
+
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from controlplane.lifecycle import VersionState
+from inference.contract import budgets
 
 from .access import Project
 from .base import Noun, Paragraphs, dns_label, one_line
@@ -28,6 +32,13 @@ class Model(Noun):
         return self.name
 
 
+def _price(name: Any) -> Any:
+    return models.PositiveBigIntegerField(
+        name, default=0, validators=[MaxValueValidator(budgets.HIGHEST_PRICE)],
+        help_text=_("Of a million tokens, in millionths of a unit; 0: they cost nothing."),
+    )  # fmt: skip
+
+
 class ModelVersion(Noun):
     """One set of weights. `source`: a directory, ``hf:org/name``, ``modelscope:org/name`` or ``external:``."""
 
@@ -35,6 +46,8 @@ class ModelVersion(Noun):
     name = models.CharField(_("version"), max_length=52, validators=[dns_label])
     source = models.CharField(_("source"), max_length=500, validators=[one_line])
     max_model_len = models.PositiveIntegerField(_("context length"), null=True, blank=True, help_text=_("In tokens."))
+    prompt_price_micros = _price(_("price of prompts"))
+    completion_price_micros = _price(_("price of answers"))
     state = models.CharField(
         _("state"), max_length=20, choices=VersionState.choices, default=VersionState.AVAILABLE, editable=False
     )

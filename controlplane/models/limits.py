@@ -1,16 +1,27 @@
-"""How much may be asked for: by whom, of what, in a minute or at once."""
+"""How much may be asked for: by whom, of what, in a minute, at once, in a day or in a month."""
+
+from typing import Any
 
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from inference.contract import budgets
+
 from .access import ApiKey, Project
 from .base import Noun
 from .routes import Route
 
 HIGHEST = 1_000_000_000
-DIMENSIONS = ("requests_per_minute", "tokens_per_minute", "concurrency")
+RATES = ("requests_per_minute", "tokens_per_minute", "concurrency")
+DIMENSIONS = (*RATES, *budgets.DIMENSIONS)
+
+
+def _amount(name: Any, help_text: Any = "") -> Any:
+    return models.PositiveBigIntegerField(
+        name, null=True, blank=True, validators=[MaxValueValidator(budgets.HIGHEST)], help_text=help_text
+    )
 
 
 class Limit(Noun):
@@ -37,6 +48,10 @@ class Limit(Noun):
     concurrency = models.PositiveIntegerField(
         _("requests at once"), null=True, blank=True, validators=[MaxValueValidator(HIGHEST)]
     )
+    tokens_per_day = _amount(_("tokens per day"))
+    tokens_per_month = _amount(_("tokens per month"))
+    cost_micros_per_day = _amount(_("cost per day"), _("In millionths of a unit."))
+    cost_micros_per_month = _amount(_("cost per month"), _("In millionths of a unit."))
 
     class Meta:
         ordering = ("-created_at",)
@@ -46,10 +61,7 @@ class Limit(Noun):
             ),
             models.CheckConstraint(condition=Q(project=None) | Q(api_key=None), name="limit_of_a_key_or_a_project"),
             models.CheckConstraint(condition=~Q(project=None, api_key=None, route=None), name="limit_has_a_subject"),
-            models.CheckConstraint(
-                condition=~Q(requests_per_minute=None, tokens_per_minute=None, concurrency=None),
-                name="limit_limits_something",
-            ),
+            models.CheckConstraint(condition=~Q(**dict.fromkeys(DIMENSIONS)), name="limit_limits_something"),
         )
         verbose_name = _("limit")
         verbose_name_plural = _("limits")

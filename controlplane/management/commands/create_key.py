@@ -1,6 +1,7 @@
 import re
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -14,10 +15,19 @@ from controlplane.actions.set_limit import set_limit
 from controlplane.management.command import Result, ScriptCommand
 from controlplane.models import Project
 from controlplane.models.limits import DIMENSIONS
+from inference.contract.budgets import MICROS
 
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
-_LIMITS = {"--rpm": "requests_per_minute", "--tpm": "tokens_per_minute", "--concurrency": "concurrency"}
+_LIMITS = {
+    "--rpm": "requests_per_minute",
+    "--tpm": "tokens_per_minute",
+    "--concurrency": "concurrency",
+    "--budget-tokens-day": "tokens_per_day",
+    "--budget-tokens-month": "tokens_per_month",
+    "--budget-cost-day": "cost_micros_per_day",
+    "--budget-cost-month": "cost_micros_per_month",
+}
 
 
 def duration(text: str) -> timedelta:
@@ -26,6 +36,13 @@ def duration(text: str) -> timedelta:
     if match is None:
         raise ArgumentTypeError(f"{text!r} is no duration: write 90d, 12h or 30m")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def cost(text: str) -> int:
+    """``12.50`` in micro-units."""
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) is None:
+        raise ArgumentTypeError(f"{text!r} is no cost: write 12 or 12.50, with at most six decimals")
+    return int(Decimal(text) * MICROS)
 
 
 class Command(ScriptCommand):
@@ -38,8 +55,11 @@ class Command(ScriptCommand):
         parser.add_argument("--endpoints", default="", metavar="A,B", help="what it may call; without: everything")
         parser.add_argument("--cidrs", default="", metavar="A,B", help="where it may be used from; without: anywhere")
         for option, what in _LIMITS.items():
-            help_text = f"{what.replace('_', ' ')} at most; without: unlimited"
-            parser.add_argument(option, type=int, dest=what, metavar="N", help=help_text)
+            priced = what.startswith("cost")
+            help_text = f"{what.replace('_micros', '').replace('_', ' ')} at most; without: unlimited"
+            parser.add_argument(
+                option, type=cost if priced else int, dest=what, metavar="12.50" if priced else "N", help=help_text
+            )
         parser.add_argument("--expires", type=duration, metavar="90d", help="how long it lives; without: until revoked")
 
     def answer(
