@@ -1,22 +1,34 @@
 """What a request leaves in the register: an intent before the client's first byte, an outcome before its last.
 
-The intent is queued before the engine is asked and becomes durable while the engine prefills. A register that cannot
-take it ends the exchange, so that nothing is served which is not recorded.
+The intent of a stream is queued before the engine is asked and becomes durable while the engine prefills. A register
+that cannot take it ends the exchange, so that nothing is served which is not recorded.
 """
 
-import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
+from hashlib import sha256
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from inference.auth import Principal
-from inference.contract.events import Event, RowTemplate, pack_row
-from inference.contract.ids import uuid7
+from inference.contract.events import (
+    NULL,
+    Event,
+    RowTemplate,
+    pack_bytes,
+    pack_id,
+    pack_instants,
+    pack_int4s,
+    pack_int8,
+    pack_json,
+    pack_row,
+    pack_text,
+)
+from inference.contract.ids import uuid7, uuid7_bytes
 from inference.endpoints.call import Call
 from inference.errors import GatewayError
 from inference.register import HOST, Register, Row
-from inference.request import Request
+from inference.request import Request, unix_microseconds
 from inference.routing import Choice
 from inference.sse import Usage
 
@@ -38,32 +50,56 @@ class Caller(NamedTuple):
     client: str
 
 
+class Result(NamedTuple):
+    """What the outcomes of most requests of a caller have in common."""
+
+    replica: str
+    model_version: str
+    status: str
+    status_code: int
+
+
+def _constant(caller: Caller) -> dict[str, Any]:
+    return {
+        "operation": caller.operation, "project": caller.project, "writer": caller.writer,
+        "actor_type": "api_key", "actor_id": caller.key_id, "actor_name": caller.key_name,
+        "auth_method": caller.auth_method, "target_type": "route", "target_id": caller.model,
+        "target_name": caller.model, "route": caller.model, "changes": None, "source_ip": caller.source_ip,
+        "host": HOST, "reason": "", "source": "gateway", "client": caller.client,
+    }  # fmt: skip
+
+
 @lru_cache(maxsize=4096)
-def _template(caller: Caller) -> RowTemplate:
+def _intent_template(caller: Caller, streams: bool) -> RowTemplate:
+    """Its runs: id; request id; number; times; input digest."""
     return RowTemplate(
-        {
-            "operation": caller.operation, "project": caller.project, "writer": caller.writer,
-            "actor_type": "api_key", "actor_id": caller.key_id, "actor_name": caller.key_name,
-            "auth_method": caller.auth_method, "target_type": "route", "target_id": caller.model,
-            "target_name": caller.model, "route": caller.model, "changes": None, "source_ip": caller.source_ip,
-            "host": HOST, "reason": "", "source": "gateway", "client": caller.client,
+        _constant(caller) | {
+            "kind": "intent", "parent_id": None, "replica": "", "model_version": "", "detail": {"stream": streams},
+            "output_digest": None, "prompt_tokens": None, "completion_tokens": None,
+            "status": "accepted", "status_code": None,
         }
     )  # fmt: skip
 
 
+@lru_cache(maxsize=4096)
+def _outcome_template(caller: Caller, result: Result) -> RowTemplate:
+    """Its runs: id; request and parent id; number; times; detail, digests and tokens."""
+    return RowTemplate(_constant(caller) | {"kind": "outcome"} | result._asdict())
+
+
 class Record:
-    """The register's two rows of one request."""
+    """The register's two rows of one request, or the one of a request that was answered at once."""
 
     __slots__ = (
         "_began",
+        "_caller",
+        "_digests",
         "_input",
         "_intent",
         "_limits",
-        "_number",
         "_register",
         "_request",
         "_streams",
-        "_template",
         "attempts",
         "choice",
         "closed",
@@ -84,12 +120,16 @@ class Record:
         body: bytes,
         limits: dict[str, Any] | None = None,
     ) -> None:
-        """Queue the intent. Raises `AuditUnavailable` when the register is down."""
+        """Queue the intent. Raises `AuditUnavailable` when the register is down.
+
+        The intent of a stream leaves at once, hidden behind the engine's prefill. A whole answer that is soon there
+        needs no row of its own that says it was asked for: its intent waits a little for the outcome to replace it.
+        """
         register.require()
         self._register = register
         self._request = request
-        self.id: UUID = uuid7()
-        self.output = hashlib.sha256()
+        self.id = uuid7_bytes()
+        self.output = sha256()
         self.usage: Usage | None = None
         self.choice: Choice | None = None
         self.attempts = 0
@@ -97,24 +137,25 @@ class Record:
         """of a stream that went to the client: about as many tokens, when the engine tells no usage"""
         self._limits = limits
         self.closed = False
-        self._input = hashlib.sha256(body).digest()
-        self._began = datetime.now(UTC)
+        self._digests = principal.register_mode != "metadata"
+        self._input = pack_bytes(sha256(body).digest()) if self._digests else NULL
+        self._began = unix_microseconds()
         self._streams = call.stream
-        self._number = register.next_number()
-        self._template = _template(
-            Caller(
-                register.writer, operation, principal.project, principal.key_id, principal.name,
-                request.auth_method, call.model, request.source_ip, request.client,
-            )
+        self._caller = Caller(
+            register.writer, operation, principal.project, principal.key_id, principal.name,
+            request.auth_method, call.model, request.source_ip, request.client,
         )  # fmt: skip
-        self._intent = register.append(self._pack_intent, request.exchange.abort)
+        self._intent = register.append(self._pack_intent, request.exchange.abort, patient=not call.stream)
 
     def _pack_intent(self) -> bytes:
-        request = self._request
-        return self._template.pack(
-            self.id, "intent", request.id, None, self._number, self._began, request.started_at, None, "", "",
-            {"stream": self._streams}, self._input, None, None, None, "accepted", None,
-        )  # fmt: skip
+        request, began = self._request, self._began
+        return _intent_template(self._caller, self._streams).pack(
+            pack_id(self.id),
+            pack_text(request.id),
+            pack_int8(self._register.next_number()),
+            pack_instants(began, request.started_us, None),
+            self._input,
+        )
 
     async def durable(self) -> None:
         """Return once the intent is durable. Raises `AuditUnavailable`."""
@@ -130,36 +171,29 @@ class Record:
 
     def _append_outcome(self, status: str, status_code: int) -> Row:
         self.closed = True
-        # An answer that is there before its intent was on its way needs no row that says it was asked for.
-        alone = not self._intent.flying and not self._intent.settled
-        number = self._number if alone else self._register.next_number()
-        packed = self._pack_outcome(number, status, status_code, alone=alone)
-        if alone:
-            self._intent.pack = lambda: packed
+        outcome = self._outcome(status, status_code)
+        if self._register.replace(self._intent, partial(outcome, self.id, None)):
             return self._intent
-        return self._register.append(lambda: packed)
+        return self._register.append(partial(outcome, uuid7_bytes(), self.id))
 
-    def _pack_outcome(self, number: int, status: str, status_code: int, *, alone: bool) -> bytes:
-        request, choice, usage, ended = self._request, self.choice, self.usage, datetime.now(UTC)
-        return self._template.pack(
-            self.id if alone else uuid7(),
-            "outcome",
-            request.id,
-            None if alone else self.id,
-            number,
-            ended,
-            request.started_at,
-            ended,
-            choice.replica.name if choice else "",
-            choice.target.version if choice else "",
-            self._detail(),
-            self._input,
-            self.output.digest() if request.bytes_out or status == "ok" else None,
-            min(usage.prompt_tokens, LARGEST_COUNT) if usage else None,
-            min(usage.completion_tokens, LARGEST_COUNT) if usage else None,
-            status,
-            status_code,
+    def _outcome(self, status: str, status_code: int) -> Callable[[bytes, bytes | None], bytes]:
+        """All that is known now; what packs it is called with the row's id and that of its intent."""
+        request, choice, usage, ended = self._request, self.choice, self.usage, unix_microseconds()
+        register, output = self._register, NULL
+        if self._digests and (request.bytes_out or status == "ok"):
+            output = pack_bytes(self.output.digest())
+        result = Result(
+            choice.replica.name if choice else "", choice.target.version if choice else "", status, status_code
         )
+        template = _outcome_template(self._caller, result)
+        asked = pack_text(request.id)
+        times = pack_instants(ended, request.started_us, ended)
+        rest = b"".join((pack_json(self._detail()), self._input, output, _tokens(usage)))
+
+        def pack(row: bytes, parent: bytes | None) -> bytes:
+            return template.pack(pack_id(row), asked + pack_id(parent), pack_int8(register.next_number()), times, rest)
+
+        return pack
 
     def _detail(self) -> dict[str, Any]:
         detail: dict[str, Any] = {"attempts": self.attempts}
@@ -169,6 +203,12 @@ class Record:
             detail["deployment"] = self.choice.target.deployment
             detail["routing"] = self.choice.reason.value
         return detail
+
+
+def _tokens(usage: Usage | None) -> bytes:
+    if usage is None:
+        return NULL + NULL
+    return pack_int4s(min(usage.prompt_tokens, LARGEST_COUNT), min(usage.completion_tokens, LARGEST_COUNT))
 
 
 def note_refusal(
@@ -190,7 +230,6 @@ def note_refusal(
         project=principal.project if principal else "",
         request_id=request.id,
         writer=register.writer,
-        writer_seq=register.next_number(),
         actor_type="api_key" if principal else "anonymous",
         actor_id=principal.key_id if principal else "",
         actor_name=principal.name if principal else "",
@@ -204,4 +243,9 @@ def note_refusal(
         status_code=error.status,
         **more,
     )
-    register.note(pack_row(event))
+
+    def pack() -> bytes:
+        event.writer_seq = register.next_number()
+        return pack_row(event)
+
+    register.note(pack)

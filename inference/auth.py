@@ -29,6 +29,7 @@ class Principal(msgspec.Struct, frozen=True):
     endpoints: frozenset[str] | None = None
     cidrs: tuple[str, ...] | None = None
     media_hosts: tuple[str, ...] = ()
+    register_mode: str = "digest"
 
 
 class Authenticator:
@@ -87,6 +88,7 @@ def _principal(entry: KeyEntry) -> Principal:
         endpoints=None if entry.endpoints is None else frozenset(entry.endpoints),
         cidrs=entry.cidrs,
         media_hosts=entry.media_hosts,
+        register_mode=entry.register_mode,
     )
 
 

@@ -51,29 +51,29 @@ class AccessLog:
 
 def measure(request: Request, error: GatewayError | None, now: float) -> None:
     """Count the request that ended `now`."""
-    target, model, tally = request.target, request.route.name if request.route else "", metrics.TALLY
-    tally.count(
-        metrics.REQUESTS,
+    target, route = request.target, request.route
+    ended = metrics.TALLY.requests(
         (
-            model,
+            route.name if route else "",
             target.version if target else "",
             target.deployment if target else "",
             request.project,
             str(request.status or (error.status if error else 0)),
             error.code if error else "ok",
-        ),
+        )
     )
-    if request.route is None:
+    ended.count += 1
+    if route is None:
         return
-    tally.time(metrics.DURATION, (model,), now - request.started)
+    ended.durations.append(now - request.started)
     if request.replied_at and request.begun_at:
         before, after = request.asked_at - request.started, request.begun_at - request.replied_at
-        tally.time(metrics.OVERHEAD, (), before + after)
+        ended.overheads.append(before + after)
     if request.first_byte_at and error is None:
-        tally.time(metrics.FIRST_TOKEN, (model,), request.first_byte_at - request.started)
+        ended.first_tokens.append(request.first_byte_at - request.started)
     if usage := request.usage:
-        tally.count(metrics.TOKENS, (model, request.project, "prompt"), usage.prompt_tokens)
-        tally.count(metrics.TOKENS, (model, request.project, "completion"), usage.completion_tokens)
+        ended.prompt_tokens += usage.prompt_tokens
+        ended.completion_tokens += usage.completion_tokens
 
 
 def line(request: Request, error: GatewayError | None, now: float) -> Line:

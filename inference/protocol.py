@@ -32,10 +32,15 @@ def _split(url: bytes) -> tuple[str, bytes, bytes]:
 
 
 class Cycle(RequestResponseCycle):
-    """uvicorn's, with a lean `send`: our header lines are well formed when their line feeds are as many as they."""
+    """uvicorn's, with a lean `send`: the head waits for the first piece of the body, so that both leave in one write.
+
+    Our header lines are well formed when their line feeds are as many as they.
+    """
+
+    _head = b""
 
     async def send(self, message: Any) -> None:
-        if self.scope["method"] != "POST" or self.waiting_for_100_continue or not self.keep_alive:
+        if self.scope["method"] != "POST" or self.waiting_for_100_continue or not (self.keep_alive or self._head):
             await super().send(message)
             return
         if self.flow.write_paused and not self.disconnected:
@@ -43,13 +48,13 @@ class Cycle(RequestResponseCycle):
         if self.disconnected:
             return
         if not self.response_started:
-            self._send_head(message["status"], message["headers"])
-        elif self.chunked_encoding and not self.response_complete:
-            self._send_chunk(message["body"], more=message["more_body"])
+            self._hold_head(message["status"], message["headers"])
+        elif not self.response_complete:
+            self._send_body(message["body"], more=message["more_body"])
         else:
             await super().send(message)
 
-    def _send_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    def _hold_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         lines = [STATUS_LINE[status]]
         chunked = True
         for name, value in (*self.default_headers, *headers):
@@ -62,17 +67,30 @@ class Cycle(RequestResponseCycle):
         if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
             raise RuntimeError("A header's value holds a line end.")
         self.response_started, self.chunked_encoding = True, chunked
-        self.transport.write(head + (b"transfer-encoding: chunked\r\n\r\n" if chunked else b"\r\n"))
+        self._head = head + (b"transfer-encoding: chunked\r\n\r\n" if chunked else b"\r\n")
 
-    def _send_chunk(self, body: bytes, *, more: bool) -> None:
-        if body:
-            self.transport.write(b"%x\r\n%b\r\n%b" % (len(body), body, b"" if more else b"0\r\n\r\n"))
-        elif not more:
-            self.transport.write(b"0\r\n\r\n")
+    def _send_body(self, body: bytes, *, more: bool) -> None:
+        head, self._head = self._head, b""
+        if self.chunked_encoding:
+            if body:
+                body = b"%x\r\n%b\r\n" % (len(body), body)
+            if not more:
+                body += b"0\r\n\r\n"
+        elif len(body) > self.expected_content_length or not (more or len(body) == self.expected_content_length):
+            raise RuntimeError("The body is not as long as its head said.")
+        else:
+            self.expected_content_length -= len(body)
+        if head or body:
+            self.transport.write(head + body if head else body)
         if not more:
-            self.response_complete = True
-            self.message_event.set()
-            self.on_response()
+            self._complete()
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
 
 
 class StrictProtocol(HttpToolsProtocol):
@@ -86,6 +104,8 @@ class StrictProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, **kwargs)
         self._in_head = True
         self._head_bytes = 0
+        self._piece = 0
+        """bytes that came last: no more of a head than that can be missing in `_head_bytes`"""
         self._timer: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._running: RequestResponseCycle | None = None
@@ -97,6 +117,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(self.limits.header_seconds, self._head_too_slow)
 
     def data_received(self, data: bytes) -> None:
+        self._piece = len(data)
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
@@ -113,16 +134,18 @@ class StrictProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._head_bytes = 0
+        came, self._head_bytes = self._head_bytes + self._piece, 0
         self._stop_timer()
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > self.limits.header_bytes:
+        if came > self.limits.header_bytes and self._size_of_head() > self.limits.header_bytes:
             self._refuse(HeadTooLarge())
             return
         if self.parser.should_upgrade() or len(self.url) > LONGEST_KEPT_URL:
             super().on_headers_complete()
         else:
             self._begin_cycle()
+
+    def _size_of_head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _begin_cycle(self) -> None:
         """What uvicorn does here, without what we never use: WebSockets, root paths, its access log."""

@@ -1,7 +1,8 @@
 """The register as the gateway writes it: rows wait in memory only until the COPY before them has committed.
 
 One COPY is in flight at a time; the next takes all that waits. So one client pays one commit, and a thousand share one.
-Rows commit in the order in which they were appended. When PostgreSQL is away, rows go to the spool; without one, or
+Rows commit in the order of their numbers, which they get when they leave. A patient row waits up to `PATIENCE` for one
+that may replace it. When PostgreSQL is away, rows go to the spool; without one, or
 when it is full, everybody who waits is told so: the gateway serves nothing that it cannot record.
 """
 
@@ -11,6 +12,7 @@ import logging
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any
@@ -30,28 +32,31 @@ logger = logging.getLogger(__name__)
 
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 1.0
 MOST_WAITING = 10_000
+PATIENCE = 0.02
+"""seconds"""
 MOST_NOTES = 1_000
 HOST = socket.gethostname()
 # A PostgreSQL behind a dead network must break the connection, not hang it. Unix sockets ignore these.
 LIVENESS = {"keepalives_idle": 2, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 5000}
 
 OnFailure = Callable[[AuditUnavailable], None]
+Pack = Callable[[], bytes]
 
 
 class Row:
     """A row on its way. ``await row`` returns once it is durable, or raises `AuditUnavailable`."""
 
-    __slots__ = ("_waiter", "error", "flying", "on_failure", "pack", "packed", "settled", "since")
+    __slots__ = ("_waiter", "error", "on_failure", "pack", "packed", "patient", "settled", "since")
 
-    def __init__(self, pack: Callable[[], bytes], on_failure: OnFailure | None = None) -> None:
-        self.pack = pack
-        """called once, when the row is on its way"""
+    def __init__(self, pack: Pack, on_failure: OnFailure | None = None) -> None:
+        self.pack: Pack | None = pack
+        """called once, when the row is on its way; None from then on"""
         self.packed = b""
         self.since = time.monotonic()
+        self.patient = False
+        """it waits to be replaced"""
         self.on_failure = on_failure
         """called as soon as it is clear that the row will not be durable in time"""
-        self.flying = False
-        """too late for another `pack`"""
         self.settled = False
         self.error: AuditUnavailable | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -92,6 +97,8 @@ class Register:
         self._spool = spool
         self._on_commit = on_commit
         self._rows: list[Row] = []
+        self._patient: deque[Row] = deque()
+        """oldest first; those that were replaced meanwhile are in `_rows` as well"""
         self._flying: list[Row] = []
         self._doubtful: list[bytes] = []
         """without a spool: what may have been committed or not when the connection was lost"""
@@ -125,22 +132,53 @@ class Register:
         if self._trouble or (self._away and self.trouble):
             raise AuditUnavailable
 
-    def append(self, pack: Callable[[], bytes], on_failure: OnFailure | None = None) -> Row:
+    def append(self, pack: Pack, on_failure: OnFailure | None = None, *, patient: bool = False) -> Row:
         """Queue the row that `pack` gives. One that failed is still written later, if it never was on its way."""
         row = Row(pack, on_failure)
+        if patient and not self._closing:
+            row.patient = True
+            if not self._patient:
+                asyncio.get_running_loop().call_later(PATIENCE, self._end_patience)
+            self._patient.append(row)
+        else:
+            self._queue(row)
+        return row
+
+    def replace(self, row: Row, pack: Pack) -> bool:
+        """Let `pack` give the row if it has not left yet, and say whether it does."""
+        if row.pack is None or row.settled:
+            return False
+        row.pack = pack
+        if row.patient:
+            row.patient = False
+            self._queue(row)
+        return True
+
+    def note(self, pack: Pack) -> None:
+        """Queue a row that nobody waits for. Dropped when too many wait: a flood must not eat the memory."""
+        if len(self._rows) < MOST_NOTES:
+            self._rows.append(Row(pack))
+            self._schedule()
+
+    def _queue(self, row: Row) -> None:
+        row.since = time.monotonic()
         self._rows.append(row)
         if self._trouble:
             row.settle(AuditUnavailable())
             del self._rows[MOST_WAITING:]
         elif not self._scheduled and not self._flying:
             self._schedule()
-        return row
 
-    def note(self, packed: bytes) -> None:
-        """Queue a row that nobody waits for. Dropped when too many wait: a flood must not eat the memory."""
-        if len(self._rows) < MOST_NOTES:
-            self._rows.append(Row(lambda: packed))
-            self._schedule()
+    def _end_patience(self) -> None:
+        """One timer for all: whoever has waited long enough goes."""
+        patient, now = self._patient, time.monotonic()
+        while patient and (not patient[0].patient or self._closing or now - patient[0].since >= PATIENCE):
+            row = patient.popleft()
+            if row.patient:
+                row.patient = False
+                self._queue(row)
+        if patient:
+            asyncio.get_running_loop().call_later(PATIENCE - (now - patient[0].since), self._end_patience)
 
     # writing: everything of one tick, and all that came while the last flush was on its way, goes together
 
@@ -163,8 +201,8 @@ class Register:
     def _take(self) -> list[bytes]:
         self._flying, self._rows = self._rows, []
         for row in self._flying:
-            if not row.flying:
-                row.flying, row.packed = True, row.pack()
+            if row.pack is not None:
+                row.packed, row.pack = row.pack(), None
         return [row.packed for row in self._flying]
 
     def _copied(self, error: Exception | None) -> None:
@@ -223,6 +261,7 @@ class Register:
     def close(self) -> None:
         """Ask `run` to end once all that waits is written. Never cancel it: psycopg would block on a dead server."""
         self._closing = True
+        self._end_patience()
         self._lost.set()
 
     async def _connect(self) -> AsyncConnection[TupleRow]:

@@ -1,11 +1,11 @@
 """One client's request as the gateway sees it: its head read once, its body on demand, one way to answer."""
 
 import asyncio
+import os
 import re
-import secrets
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
@@ -21,6 +21,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 JSON: Header = (b"content-type", b"application/json")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _PRODUCT = re.compile(rb"[A-Za-z0-9._+-]{1,40}(?:/[A-Za-z0-9._+-]{1,24})?")
@@ -58,6 +59,18 @@ def _address(text: str) -> str | None:
         return None
 
 
+@lru_cache(maxsize=4096)
+def _product(user_agent: bytes) -> str:
+    """The first product of a user agent, nothing else of it."""
+    match = _PRODUCT.match(user_agent)
+    return match[0].decode("ascii") if match else ""
+
+
+def unix_microseconds() -> int:
+    """Now, for the register and the logs."""
+    return time.time_ns() // 1000
+
+
 class Request:
     """A request and its answer. `exchange` is given up as soon as the client leaves."""
 
@@ -70,6 +83,7 @@ class Request:
         "auth_method",
         "begun_at",
         "bytes_out",
+        "client",
         "exchange",
         "extra_headers",
         "first_byte_at",
@@ -81,8 +95,9 @@ class Request:
         "replied_at",
         "route",
         "scope",
+        "source_ip",
         "started",
-        "started_at",
+        "started_us",
         "status",
         "target",
         "token",
@@ -91,7 +106,7 @@ class Request:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.started = time.perf_counter()
-        self.started_at = datetime.now(UTC)
+        self.started_us = unix_microseconds()
         self.scope = scope
         self.method: str = scope["method"]
         raw_path: bytes = scope["raw_path"]
@@ -102,6 +117,8 @@ class Request:
         self.exchange = Exchange()
         scope["on_disconnect"] = self.client_left
         self._read_headers(scope["headers"])
+        peer = scope.get("client")
+        self.source_ip = _address(peer[0]) if peer else None
         self.extra_headers: list[Header] = []
         self.status = 0
         """of the answer; 0 until it has begun"""
@@ -127,13 +144,15 @@ class Request:
         self._headers = wanted
         self.forwarded = forwarded
         self.id = self._request_id()
+        self.client = _product(wanted.get(b"user-agent", b""))
+        """the client library as it names itself"""
         self.auth_method, self.token = self._credential()
 
     def _request_id(self) -> str:
         given = self._headers.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given.decode("ascii")
-        return secrets.token_hex(16)
+        return os.urandom(16).hex()
 
     def _credential(self) -> tuple[str, str]:
         authorization = self._headers.get(b"authorization")
@@ -157,15 +176,8 @@ class Request:
             raise BadRequest("The Host header is malformed.")
 
     @property
-    def client(self) -> str:
-        """The client library as it names itself: the first product of its user agent, nothing else of it."""
-        match = _PRODUCT.match(self._headers.get(b"user-agent", b""))
-        return match[0].decode("ascii") if match else ""
-
-    @property
-    def source_ip(self) -> str | None:
-        peer = self.scope.get("client")
-        return _address(peer[0]) if peer else None
+    def started_at(self) -> datetime:
+        return _EPOCH + timedelta(microseconds=self.started_us)
 
     def client_left(self) -> None:
         """Called by the server's protocol when the connection is gone."""

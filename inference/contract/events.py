@@ -78,20 +78,21 @@ class Event(msgspec.Struct, kw_only=True):
 COLUMNS: tuple[str, ...] = Event.__struct_fields__
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_NULL = b"\xff\xff\xff\xff"
+NULL = b"\xff\xff\xff\xff"
+_ID_LENGTH = b"\x00\x00\x00\x10"
 _length = struct.Struct("!i").pack
 _length_int4 = struct.Struct("!ii").pack
 _length_int8 = struct.Struct("!iq").pack
 _encode_json = msgspec.json.Encoder().encode
 
 
-def _text(value: str) -> bytes:
+def pack_text(value: str) -> bytes:
     raw = value.replace("\x00", "\ufffd").encode("utf-8", "replace")  # PostgreSQL text cannot hold NUL
     return _length(len(raw)) + raw
 
 
 def _uuid(value: UUID) -> bytes:
-    return b"\x00\x00\x00\x10" + value.bytes
+    return _ID_LENGTH + value.bytes
 
 
 def _timestamptz(value: datetime) -> bytes:
@@ -99,7 +100,25 @@ def _timestamptz(value: datetime) -> bytes:
     return _length_int8(8, (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
 
 
-def _bytea(value: bytes) -> bytes:
+_POSTGRES_EPOCH = int(_EPOCH.timestamp()) * 1_000_000
+_two_instants = struct.Struct("!iqiq").pack
+_three_instants = struct.Struct("!iqiqiq").pack
+_two_int4s = struct.Struct("!iiii").pack
+
+
+def pack_instants(at: int, started: int, ended: int | None) -> bytes:
+    """The three times of a row, each in microseconds since 1970."""
+    if ended is None:
+        return _two_instants(8, at - _POSTGRES_EPOCH, 8, started - _POSTGRES_EPOCH) + NULL
+    return _three_instants(8, at - _POSTGRES_EPOCH, 8, started - _POSTGRES_EPOCH, 8, ended - _POSTGRES_EPOCH)
+
+
+def pack_int4s(first: int, second: int) -> bytes:
+    """Two neighbouring whole numbers of 32 bits."""
+    return _two_int4s(4, first, 4, second)
+
+
+def pack_bytes(value: bytes) -> bytes:
     return _length(len(value)) + value
 
 
@@ -113,7 +132,7 @@ def _without_nul(value: Any) -> Any:
     return value
 
 
-def _jsonb(value: dict[str, Any]) -> bytes:
+def pack_json(value: dict[str, Any]) -> bytes:
     raw = _encode_json(value)
     if b"\\u0000" in raw:  # PostgreSQL's jsonb cannot hold NUL either
         raw = _encode_json(_without_nul(value))
@@ -132,7 +151,7 @@ def _int4(value: int) -> bytes:
     return _length_int4(4, value)
 
 
-def _int8(value: int) -> bytes:
+def pack_int8(value: int) -> bytes:
     return _length_int8(8, value)
 
 
@@ -143,17 +162,18 @@ _PACKERS: dict[str, Callable[[Any], bytes]] = {
     "started_at": _timestamptz,
     "ended_at": _timestamptz,
     "source_ip": _inet,
-    "changes": _jsonb,
-    "detail": _jsonb,
-    "input_digest": _bytea,
-    "output_digest": _bytea,
+    "changes": pack_json,
+    "detail": pack_json,
+    "input_digest": pack_bytes,
+    "output_digest": pack_bytes,
     "prompt_tokens": _int4,
     "completion_tokens": _int4,
     "status_code": _int4,
-    "writer_seq": _int8,
+    "writer_seq": pack_int8,
 }
-_ROW = tuple((name, _PACKERS.get(name, _text)) for name in COLUMNS)
+_ROW = tuple((name, _PACKERS.get(name, pack_text)) for name in COLUMNS)
 _FIELD_COUNT = struct.pack("!h", len(COLUMNS))
+_RUN = b"%b"
 COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + b"\x00" * 8
 COPY_TRAILER = b"\xff\xff"
 COPY_STATEMENT = f"COPY {TABLE} ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
@@ -164,7 +184,7 @@ def pack_row(event: Event) -> bytes:
     parts = [_FIELD_COUNT]
     for name, pack in _ROW:
         value = getattr(event, name)
-        parts.append(_NULL if value is None else pack(value))
+        parts.append(NULL if value is None else pack(value))
     return b"".join(parts)
 
 
@@ -173,24 +193,37 @@ def pack_copy(rows: Iterable[bytes]) -> bytes:
     return b"".join((COPY_HEADER, *rows, COPY_TRAILER))
 
 
+def pack_column(name: str, value: Any) -> bytes:
+    """One column of a row."""
+    return NULL if value is None else _PACKERS.get(name, pack_text)(value)
+
+
+def pack_id(raw: bytes | None) -> bytes:
+    """A UUID from its sixteen bytes."""
+    return NULL if raw is None else _ID_LENGTH + raw
+
+
 class RowTemplate:
-    """Packs rows that have most columns in common: what is `constant` is packed once, what varies at each row."""
+    """Packs rows that have most columns in common: what is `constant` is packed once, what varies at each row.
+
+    `varying` are the other columns, in runs of neighbours: a row is made by giving the packed bytes of each run.
+    """
 
     def __init__(self, constant: dict[str, Any]) -> None:
-        varying: list[Callable[[Any], bytes]] = []
-        fixed = [_FIELD_COUNT]
+        runs: list[list[str]] = []
+        parts = [_FIELD_COUNT]
         for name, pack in _ROW:
             if name not in constant:
-                varying.append(pack)
-                fixed.append(b"%b")
+                if parts[-1] is not _RUN:
+                    parts.append(_RUN)
+                    runs.append([])
+                runs[-1].append(name)
             else:
                 value = constant[name]
-                fixed.append((_NULL if value is None else pack(value)).replace(b"%", b"%%"))
-        self._packers = tuple(varying)
-        self._format = b"".join(fixed)
+                parts.append((NULL if value is None else pack(value)).replace(b"%", b"%%"))
+        self.varying = tuple(map(tuple, runs))
+        self._format = b"".join(parts)
 
-    def pack(self, *values: Any) -> bytes:
-        """The row; `values` are those of the varying columns, in the order of `COLUMNS`."""
-        return self._format % tuple(
-            [_NULL if value is None else pack(value) for pack, value in zip(self._packers, values, strict=True)]
-        )
+    def pack(self, *runs: bytes) -> bytes:
+        """The row; `runs` are the packed columns of each run of `varying`."""
+        return self._format % runs

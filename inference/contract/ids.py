@@ -10,7 +10,12 @@ _last = [0]
 
 
 def uuid7() -> UUID:
-    """A new UUIDv7; strictly increasing within this process, even when the clock steps back.
+    """A new UUIDv7; strictly increasing within this process, even when the clock steps back."""
+    return UUID(bytes=uuid7_bytes())
+
+
+def uuid7_bytes() -> bytes:
+    """The sixteen bytes of a new UUIDv7, without the object around them.
 
     48 bits of Unix milliseconds, then 12 bits of sub-millisecond time that double as a counter, then 62 random bits.
     """
@@ -20,4 +25,5 @@ def uuid7() -> UUID:
     milliseconds, rest = divmod(now << 8, 1_000_000)
     fraction = rest * 4096 // 1_000_000
     random = int.from_bytes(os.urandom(8)) & ((1 << 62) - 1)
-    return UUID(int=(milliseconds & ((1 << 48) - 1)) << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random)
+    whole = (milliseconds & ((1 << 48) - 1)) << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random
+    return whole.to_bytes(16)

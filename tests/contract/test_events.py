@@ -10,7 +10,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit.models import Event as Row
-from inference.contract.events import COLUMNS, COPY_STATEMENT, Event, RowTemplate, pack_copy, pack_row
+from inference.contract.events import (
+    COLUMNS,
+    COPY_STATEMENT,
+    Event,
+    RowTemplate,
+    pack_column,
+    pack_copy,
+    pack_id,
+    pack_instants,
+    pack_int4s,
+    pack_row,
+)
 from inference.contract.ids import uuid7
 
 pytestmark = pytest.mark.django_db
@@ -123,4 +134,18 @@ def test_template_packs_what_the_event_packs() -> None:
     fields = msgspec.structs.asdict(one)
     varying = ("id", "at", "parent_id", "detail", "status")
     template = RowTemplate({name: value for name, value in fields.items() if name not in varying})
-    assert template.pack(*(fields[name] for name in COLUMNS if name in varying)) == pack_row(one)
+    assert [name for run in template.varying for name in run] == [name for name in COLUMNS if name in varying]
+    runs = (b"".join(pack_column(name, fields[name]) for name in run) for run in template.varying)
+    assert template.pack(*runs) == pack_row(one)
+
+
+def test_shortcuts_pack_what_the_columns_pack() -> None:
+    one = event(**FULL)
+    microseconds = [round(getattr(one, name).timestamp() * 1_000_000) for name in ("at", "started_at", "ended_at")]
+    assert pack_instants(*microseconds) == b"".join(
+        pack_column(name, getattr(one, name)) for name in ("at", "started_at", "ended_at")
+    )
+    assert pack_instants(*microseconds[:2], None) == pack_instants(*microseconds)[:-12] + pack_column("ended_at", None)
+    assert pack_id(one.id.bytes) == pack_column("id", one.id)
+    assert pack_id(None) == pack_column("parent_id", None)
+    assert pack_int4s(7, 3) == pack_column("prompt_tokens", 7) + pack_column("completion_tokens", 3)
