@@ -1,0 +1,35 @@
+"""What the register may tell of an engine's options: names always, values unless they may be secrets."""
+
+import re
+from typing import Any
+
+HIDDEN, OTHER = "•••", "••• (another one)"
+_SECRET_NAME = re.compile(r"(^|[-_])(key|token|secret|password|credentials?)($|[-_])", re.IGNORECASE)
+
+
+def masked_args(args: dict[str, Any]) -> dict[str, Any]:
+    """Engine flags; those that are named like a secret are hidden."""
+    return {name: HIDDEN if _SECRET_NAME.search(name) else value for name, value in args.items()}
+
+
+def masked_env(variables: dict[str, str]) -> dict[str, str]:
+    """Environment variables, all hidden: people hand tokens to engines this way, under any name."""
+    return dict.fromkeys(variables, HIDDEN)
+
+
+def masked_changes(changes: dict[str, Any]) -> dict[str, Any]:
+    """field -> [before, after] with the secrets hidden; a hidden value that changed says that it did."""
+    return changes | {name: _pair(*changes[name], mask) for name, mask in _MASKS.items() if name in changes}
+
+
+def _pair(before: dict[str, Any], after: dict[str, Any], mask: Any) -> list[dict[str, Any]]:
+    shown = mask(after)
+    replaced = {
+        name: OTHER
+        for name, value in after.items()
+        if shown[name] == HIDDEN and name in before and before[name] != value
+    }
+    return [mask(before), shown | replaced]
+
+
+_MASKS = {"engine_args": masked_args, "engine_env": masked_env}
