@@ -5,4 +5,8 @@ class WorkersConfig(AppConfig):
     name = "workers"
 
     def ready(self) -> None:
+        from controlplane import preview  # noqa: PLC0415 - models are there only now
         from workers import triggers  # noqa: F401, PLC0415 - connects the signal receivers
+        from workers.preview import preview as previewer  # noqa: PLC0415
+
+        preview.register(previewer)
