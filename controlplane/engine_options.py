@@ -31,6 +31,7 @@ def check_engine_options(deployment: Deployment) -> None:
             raise Invalid(_("An external engine is one replica: one URL."), field="replicas")
     elif deployment.external_url:
         raise Invalid(_("Only an external engine has a URL."), field="external_url")
+    _check_tls(deployment)
     _check_args(deployment.engine_args)
     _check_env(deployment.engine_env)
 
@@ -46,6 +47,14 @@ def check_url(url: str) -> None:
         raise Invalid(_("Give the engine's URL, such as http://10.0.0.5:8000."), field="external_url")
     if parts.username or parts.query or parts.fragment or parts.path.strip("/") not in {"", "v1"}:
         raise Invalid(_("Give scheme, host and port only; /v1 is added where needed."), field="external_url")
+
+
+def _check_tls(deployment: Deployment) -> None:
+    if deployment.external_url.startswith("https:"):
+        return
+    field = "tls_ca" if deployment.tls_ca else "" if deployment.tls_verify else "tls_verify"
+    if field:
+        raise Invalid(_("Certificates matter to an external engine with an https URL only."), field=field)
 
 
 def _check_args(args: object) -> None:

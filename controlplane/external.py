@@ -1,5 +1,7 @@
 """Asking an engine that Signalbox does not start what it serves."""
 
+import ssl
+
 import httpx
 
 SECONDS = 5.0
@@ -9,12 +11,12 @@ class EngineSilentError(Exception):
     """The engine did not answer as an OpenAI-compatible engine does; the message says how."""
 
 
-def served_models(url: str) -> list[str]:
+def served_models(url: str, trust: ssl.SSLContext) -> list[str]:
     """The names in ``GET /v1/models`` of the engine at `url` (scheme, host and port). Raises `EngineSilentError`."""
     address = f"{url}/v1/models"
     try:
         # Without a proxy, because the gateway reaches engines without one.
-        with httpx.Client(timeout=SECONDS, trust_env=False) as client:
+        with httpx.Client(timeout=SECONDS, trust_env=False, verify=trust) as client:
             answer = client.get(address).raise_for_status().json()
         return [str(model["id"]) for model in answer["data"]]
     except httpx.HTTPStatusError as exc:

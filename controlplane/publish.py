@@ -17,6 +17,7 @@ from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 
+from controlplane import route_rules, route_timeouts
 from controlplane.lifecycle import ReplicaState
 from controlplane.models import ApiKey, Deployment, Limit, Project, Replica, Route
 from controlplane.models.deployments import Flavour
@@ -58,8 +59,9 @@ def _engine_keys() -> EngineKeys:
 def _replica_entry(replica: Replica) -> tables.ReplicaEntry:
     own = replica.deployment.flavour != Flavour.EXTERNAL
     return tables.ReplicaEntry(
-        name=replica.name, url=replica.url, key=engine_key(settings.SECRET_KEY, replica.name) if own else ""
-    )
+        name=replica.name, url=replica.url, key=engine_key(settings.SECRET_KEY, replica.name) if own else "",
+        tls_ca=replica.deployment.tls_ca, tls_verify=replica.deployment.tls_verify,
+    )  # fmt: skip
 
 
 def _route_entry(route: Route, ready: dict[object, list[tables.ReplicaEntry]]) -> tables.RouteEntry:
@@ -73,6 +75,9 @@ def _route_entry(route: Route, ready: dict[object, list[tables.ReplicaEntry]]) -
         targets=tuple(
             _target_entry(target.deployment, target.weight, ready[target.deployment_id]) for target in targets
         ),
+        rules=route_rules.read(route.rules),
+        affinity_header=route.affinity_header,
+        timeouts=route_timeouts.read(route.timeouts),
     )
 
 
@@ -126,6 +131,7 @@ def key_entry(key: ApiKey) -> tables.KeyEntry:
         endpoints=tuple(key.endpoints) if key.endpoints else None,
         cidrs=tuple(key.cidrs) if key.cidrs else None,
         media_hosts=tuple(key.project.media_hosts),
+        register_mode=key.project.register_mode,
         limits=tuple(_limit_entry(limit) for limit in key.limits.all()),
     )
 

@@ -43,8 +43,8 @@ def takes_everything(rule: RuleEntry) -> bool:
 
 
 def stored(rules: Sequence[RuleEntry]) -> list[dict[str, object]]:
-    """The rules as JSON."""
-    return [msgspec.to_builtins(rule) for rule in rules]
+    """The rules as JSON reads them back."""
+    return msgspec.json.decode(msgspec.json.encode(rules), type=list[dict[str, object]])
 
 
 def read(rules: object) -> tuple[RuleEntry, ...]:

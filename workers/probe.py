@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from controlplane import engine_tls
 from workers.verdict import Health
 
 HEALTH_SECONDS = 3.0
@@ -38,6 +39,8 @@ class Target:
     run: float | None
     ready: bool
     external: bool
+    tls_ca: str = field(default="", repr=False)
+    tls_verify: bool = True
 
 
 @dataclass
@@ -84,7 +87,7 @@ class Prober:
     def _look(self, target: Target, known: _Known, token: bool) -> Health:
         try:
             if target.external:
-                return _external(self._client, target)
+                return self._look_at_external(target)
             health = _health(self._client, target)
             return health if not health.ok else self._deeper(target, known, token)
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
@@ -93,6 +96,14 @@ class Prober:
             return Health(
                 ok=False, reason="bad_answer", message=f"{target.url} does not answer as an engine does: {exc}"
             )
+
+    def _look_at_external(self, target: Target) -> Health:
+        """Some have TLS, each with a CA of its own perhaps: then the connection is for this look only."""
+        if not target.url.startswith("https:"):
+            return _external(self._client, target)
+        trust = engine_tls.context(target.tls_ca, verify=target.tls_verify)
+        with httpx.Client(timeout=HEALTH_SECONDS, trust_env=False, verify=trust) as client:
+            return _external(client, target)
 
     def _deeper(self, target: Target, known: _Known, token: bool) -> Health:
         if target.ready and _is_busy(figures := _figures(self._client, target)):

@@ -180,6 +180,7 @@ def _target(deployment: Deployment, spec: ReplicaSpec, status: ReplicaStatus, *,
     return Target(
         name=spec.name, url=status.url, served_name=spec.served_name, key=spec.engine_key, run=status.started_at,
         ready=ready, external=deployment.flavour == Flavour.EXTERNAL,
+        tls_ca=deployment.tls_ca, tls_verify=deployment.tls_verify,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from django.db import transaction
 
 from audit.operations import Operation
 from audit.record import Actor, record
+from controlplane import publish
 from controlplane.actions import drafts
 from controlplane.actions.base import project_name, reconcile_on_commit, target_of
 from controlplane.actions.masking import masked_changes
@@ -28,4 +29,6 @@ def change_deployment(deployment: Deployment, *, actor: Actor, reason: str = "",
             project=project_name(deployment.project), changes=masked_changes(changes),
         )  # fmt: skip
         reconcile_on_commit(deployment)
+        if changes.keys() & {"tls_ca", "tls_verify"}:  # no replica is replaced for it, so nobody else would tell
+            transaction.on_commit(publish.publish_routes)
     return deployment

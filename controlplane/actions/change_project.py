@@ -6,9 +6,13 @@ from audit.operations import Operation
 from audit.record import Actor, record
 from controlplane import publish
 from controlplane.actions.base import difference, snapshot, target_of, validate
-from controlplane.actions.scopes import hosts
+from controlplane.actions.scopes import hosts, kept_mode
 from controlplane.models import Project
 from controlplane.permissions import Permission, require
+
+CHANGEABLE = ("title", "media_hosts", "register_mode")
+TOLD_WITH_KEYS = frozenset({"media_hosts", "register_mode"})
+"""what gateways learn from the entries of a project's keys"""
 
 
 @transaction.atomic
@@ -17,18 +21,21 @@ def change_project(
     *,
     title: str | None = None,
     media_hosts: Sequence[str] | None = None,
+    register_mode: str | None = None,
     actor: Actor,
     reason: str = "",
 ) -> Project:
     """Change what is given. Its keys are published anew, so every gateway knows within a second."""
     require(actor, Permission.PROJECT_CHANGE, project)
-    before = snapshot(project, ("title", "media_hosts"))
+    before = snapshot(project, CHANGEABLE)
     if title is not None:
         project.title = title
     if media_hosts is not None:
         project.media_hosts = hosts(media_hosts)
+    if register_mode is not None:
+        project.register_mode = kept_mode(register_mode)
     validate(project)
-    changed = difference(before, snapshot(project, ("title", "media_hosts")))
+    changed = difference(before, snapshot(project, CHANGEABLE))
     if not changed:
         return project
     project.save()
@@ -36,6 +43,6 @@ def change_project(
         Operation.PROJECT_CHANGED, actor=actor, target=target_of(project), project=project.name, reason=reason,
         detail=changed,
     )  # fmt: skip
-    if "media_hosts" in changed:
+    if changed.keys() & TOLD_WITH_KEYS:
         transaction.on_commit(lambda: publish.publish_keys_of(project))
     return project

@@ -1,11 +1,13 @@
 import hashlib
 import re
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from audit.record import Actor
+from controlplane.actions.change_deployment import change_deployment
 from controlplane.actions.create_deployment import create_deployment
 from controlplane.actions.create_model import create_model
 from controlplane.actions.create_version import create_version
@@ -18,17 +20,36 @@ from controlplane.models.deployments import Backend, Flavour
 _LONGEST_NAME = 52
 
 
+class Tls(NamedTuple):
+    """How an engine behind https is checked."""
+
+    ca: str = ""
+    """certificates in PEM; empty: those that the machine trusts"""
+    verify: bool = True
+
+
 @transaction.atomic
 def connect_engine(
-    url: str, *, model: str, route: str, weight: int = 100, actor: Actor, reason: str = ""
+    url: str,
+    *,
+    model: str,
+    route: str,
+    weight: int = 100,
+    tls: Tls | None = None,
+    actor: Actor,
+    reason: str = "",
 ) -> tuple[Deployment, Route]:
     """Register an engine that Signalbox does not start, and give it a share of the route.
 
     `model` is what the engine calls it. The route is made when there is none, else its other targets stay. The same
-    URL, model and route again only change the weight.
+    URL, model and route again only change the weight, and the TLS if that is given.
     """
     url = engine_root(url)
-    deployment = connected(url).filter(served_name=model).first() or _register(url, model, actor, reason)
+    deployment = connected(url).filter(served_name=model).first()
+    if deployment is None:
+        deployment = _register(url, model, tls or Tls(), actor, reason)
+    elif tls is not None:
+        deployment = change_deployment(deployment, tls_ca=tls.ca, tls_verify=tls.verify, actor=actor, reason=reason)
     existing = Route.objects.filter(name=route).first()
     if existing is None:
         return deployment, create_route(name=route, targets={deployment: weight}, actor=actor, reason=reason)
@@ -47,13 +68,14 @@ def engine_root(url: str) -> str:
     return url.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
-def _register(url: str, model: str, actor: Actor, reason: str) -> Deployment:
+def _register(url: str, model: str, tls: Tls, actor: Actor, reason: str) -> Deployment:
     """Names are derived, so that two commands at once meet at the unique name instead of making two of it."""
     mark = hashlib.sha256(f"{url} {model}".encode()).hexdigest()[:8]
     version = _version(_model(_label(model), actor, reason), f"external-{mark}", url, actor, reason)
     return create_deployment(
         name=f"{version.model.name[: _LONGEST_NAME - 9].rstrip('-')}-{mark}", version=version,
         backend=Backend.EXTERNAL, flavour=Flavour.EXTERNAL, external_url=url, served_name=model,
+        tls_ca=tls.ca, tls_verify=tls.verify,
         actor=actor, reason=reason,
     )  # fmt: skip
 

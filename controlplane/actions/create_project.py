@@ -5,18 +5,25 @@ from django.db import transaction
 from audit.operations import Operation
 from audit.record import Actor, record
 from controlplane.actions.base import target_of, validate
-from controlplane.actions.scopes import hosts
+from controlplane.actions.scopes import hosts, kept_mode
 from controlplane.models import Project
+from controlplane.models.access import RegisterMode
 from controlplane.permissions import Permission, require
 
 
 @transaction.atomic
 def create_project(
-    *, name: str, title: str = "", media_hosts: Sequence[str] = (), actor: Actor, reason: str = ""
+    *,
+    name: str,
+    title: str = "",
+    media_hosts: Sequence[str] = (),
+    register_mode: str = RegisterMode.DIGEST,
+    actor: Actor,
+    reason: str = "",
 ) -> Project:
     """A new tenant."""
     require(actor, Permission.PROJECT_CREATE)
-    project = Project(name=name, title=title, media_hosts=hosts(media_hosts))
+    project = Project(name=name, title=title, media_hosts=hosts(media_hosts), register_mode=kept_mode(register_mode))
     validate(project)
     project.save()
     record(Operation.PROJECT_CREATED, actor=actor, target=target_of(project), project=project.name, reason=reason)

@@ -7,12 +7,17 @@ from django.utils.translation import gettext as _
 
 from controlplane.actions.base import difference, snapshot, validate
 from controlplane.engine_options import check_engine_options
+from controlplane.engine_tls import certificates
 from controlplane.errors import Conflict, Invalid
 from controlplane.lifecycle import VersionState
 from controlplane.models import Deployment, ModelVersion, Project
 from controlplane.models.deployments import Backend, Flavour
 
-CHANGEABLE = frozenset({"version", "engine_args", "engine_env", "external_url", "served_name", "drain_seconds"})
+CHANGEABLE = frozenset(
+    {
+        "version", "engine_args", "engine_env", "external_url", "tls_ca", "tls_verify", "served_name", "drain_seconds",
+    }
+)  # fmt: skip
 
 
 def new_deployment(
@@ -26,6 +31,8 @@ def new_deployment(
     engine_args: dict[str, Any] | None = None,
     engine_env: dict[str, str] | None = None,
     external_url: str = "",
+    tls_ca: str = "",
+    tls_verify: bool = True,
     served_name: str = "",
     drain_seconds: int = 30,
 ) -> Deployment:
@@ -36,6 +43,7 @@ def new_deployment(
     deployment = Deployment(
         name=name, version=version, project=project, backend=backend, flavour=flavour, replicas=replicas,
         engine_args=engine_args or {}, engine_env=engine_env or {}, external_url=external_url,
+        tls_ca=certificates(tls_ca), tls_verify=tls_verify,
         served_name=served_name or version.model.name, drain_seconds=drain_seconds,
     )  # fmt: skip
     _check(deployment)
@@ -51,7 +59,7 @@ def change(deployment: Deployment, **fields: Any) -> dict[str, Any]:
         raise TypeError(f"not changeable: {', '.join(sorted(unknown))}")
     before = snapshot(deployment, fields)
     for name, value in fields.items():
-        setattr(deployment, name, value)
+        setattr(deployment, name, certificates(value) if name == "tls_ca" else value)
     _check_version_is_theirs(deployment.version, deployment.project)
     _check(deployment)
     return difference(before, snapshot(deployment, fields))

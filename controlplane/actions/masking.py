@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from controlplane.engine_tls import fingerprints
+
 HIDDEN, OTHER = "•••", "••• (another one)"
 _SECRET_NAME = re.compile(r"(^|[-_])(key|token|secret|password|credentials?)($|[-_])", re.IGNORECASE)
 
@@ -18,8 +20,18 @@ def masked_env(variables: dict[str, str]) -> dict[str, str]:
 
 
 def masked_changes(changes: dict[str, Any]) -> dict[str, Any]:
-    """field -> [before, after] with the secrets hidden; a hidden value that changed says that it did."""
-    return changes | {name: _pair(*changes[name], mask) for name, mask in _MASKS.items() if name in changes}
+    """field -> [before, after] with the secrets hidden; a hidden value that changed says that it did.
+
+    Certificates are named by their fingerprints.
+    """
+    shown = {name: _pair(*changes[name], mask) for name, mask in _MASKS.items() if name in changes}
+    return _named_certificates(changes | shown)
+
+
+def _named_certificates(changes: dict[str, Any]) -> dict[str, Any]:
+    if "tls_ca" not in changes:
+        return changes
+    return changes | {"tls_ca": [fingerprints(pem) for pem in changes["tls_ca"]]}
 
 
 def _pair(before: dict[str, Any], after: dict[str, Any], mask: Any) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What keys and projects may be restricted to, checked and written in one way."""
+"""What keys and projects may be restricted to and what is kept of them, checked and written in one way."""
 
 import re
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from django.utils.translation import gettext as _
 
 from controlplane.errors import Invalid
+from controlplane.models.access import RegisterMode
 from inference.contract import endpoints
 
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9-]{1,63})*")
@@ -44,6 +45,15 @@ def hosts(names: Sequence[str]) -> list[str]:
             raise Invalid(message % {"value": name[:100]}, field="media_hosts")
     _check_number(found, "media_hosts")
     return sorted(found)
+
+
+def kept_mode(mode: str) -> str:
+    """A mode of the register that can be kept. Raises `Invalid`."""
+    if mode == RegisterMode.FULL:
+        message = _("The register cannot keep contents yet: choose %(names)s.")
+        names = f"{RegisterMode.DIGEST}, {RegisterMode.METADATA}"
+        raise Invalid(message % {"names": names}, field="register_mode", code="mode_unavailable")
+    return mode
 
 
 def _check_number(found: set[str], field: str) -> None:

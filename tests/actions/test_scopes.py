@@ -71,3 +71,27 @@ def test_change_is_in_the_register_and_an_equal_one_is_none(alice: Actor) -> Non
         change_project(project, title="new", actor=alice, reason="renamed")
     event = Event.objects.get(operation="project.changed")
     assert event.detail == {"title": ["old", "new"]}
+
+
+def test_register_mode_reaches_the_gateway(
+    alice: Actor, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    key, published = ApiKeyFactory(), []
+    monkeypatch.setattr(publish, "publish_key", lambda row: published.append(publish.key_entry(row).register_mode))
+    with django_capture_on_commit_callbacks(execute=True):
+        change_project(key.project, register_mode="metadata", actor=alice)
+    assert published == ["metadata"]
+    assert Event.objects.get().detail == {"register_mode": ["digest", "metadata"]}
+
+
+@pytest.mark.parametrize("mode", ["full", "none", ""])
+def test_register_mode_that_cannot_be_kept_is_refused(alice: Actor, mode: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        create_project(name="p", register_mode=mode, actor=alice)
+    assert refused.value.field == "register_mode"
+
+
+def test_contents_are_refused_in_plain_words(alice: Actor) -> None:
+    with pytest.raises(Invalid, match="cannot keep contents yet") as refused:
+        change_project(ProjectFactory(), register_mode="full", actor=alice)
+    assert refused.value.code == "mode_unavailable"

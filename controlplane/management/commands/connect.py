@@ -1,10 +1,12 @@
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
 
 from controlplane import actors
-from controlplane.actions.connect_engine import connect_engine, connected, engine_root
+from controlplane.actions.connect_engine import Tls, connect_engine, connected, engine_root
+from controlplane.engine_tls import certificates, context
 from controlplane.external import EngineSilentError, served_models
 from controlplane.management.command import Result, ScriptCommand
 
@@ -20,10 +22,19 @@ class Command(ScriptCommand):
         )
         parser.add_argument("--weight", type=int, default=100, metavar="N", help="its share of the route, 0 to 1000")
 
-    def answer(self, *, url: str, route: str, model: str | None, weight: int, **_: Any) -> Result:
+        tls = parser.add_mutually_exclusive_group()
+        tls.add_argument(
+            "--ca", type=Path, metavar="FILE", help="certificates in PEM that its https is checked against"
+        )
+        tls.add_argument("--insecure", action="store_true", help="do not check its certificate: anybody may pose as it")
+
+    def answer(
+        self, *, url: str, route: str, model: str | None, weight: int, ca: Path | None, insecure: bool, **_: Any
+    ) -> Result:
         url = engine_root(url)
+        tls = Tls(certificates(_text(ca)) if ca else "", not insecure) if ca or insecure else None
         deployment, routed = connect_engine(
-            url, model=model or _only_model(url), route=route, weight=weight, actor=actors.command_line()
+            url, model=model or _only_model(url, tls), route=route, weight=weight, tls=tls, actor=actors.command_line()
         )
         return Result(
             deployment.name,
@@ -32,13 +43,21 @@ class Command(ScriptCommand):
         )  # fmt: skip
 
 
-def _only_model(url: str) -> str:
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("ascii")
+    except (OSError, ValueError) as exc:
+        raise CommandError(f"{file} cannot be read as certificates: {exc}") from exc
+
+
+def _only_model(url: str, tls: Tls | None) -> str:
     """The model that this URL is known for, else the one that it says it serves."""
     known = list(connected(url).values_list("served_name", flat=True).distinct())
     if len(known) == 1:
         return known[0]
+    ca, verify = tls or Tls()
     try:
-        names = served_models(url)
+        names = served_models(url, context(ca, verify=verify))
     except EngineSilentError as exc:
         raise CommandError(f"{exc}. Start the engine first, or name its model with --model.") from exc
     if len(names) == 1:
