@@ -18,5 +18,6 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "reconcile": _every(RECONCILE_SECONDS, "workers.tasks.reconcile.reconcile_all"),
     "publish": _every(PUBLISH_SECONDS, "workers.tasks.publish.publish_tables"),
     "publish-all": _every(PUBLISH_ALL_SECONDS, "workers.tasks.publish.publish_everything"),
+    "forget-answers": {"task": "workers.tasks.answers.forget_answers", "schedule": crontab(minute="37")},
     "partitions": {"task": "workers.tasks.register.make_partitions", "schedule": crontab(hour="2", minute="17")},
 }

@@ -4,8 +4,14 @@ from typing import Any
 from uuid import UUID
 
 import django_filters
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    PolymorphicProxySerializer,
+    extend_schema,
+    extend_schema_field,
+)
 from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -14,16 +20,20 @@ from rest_framework.response import Response
 from controlplane import replica_log
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
+from controlplane.actions import drafts
 from controlplane.actions.change_deployment import change_deployment
 from controlplane.actions.create_deployment import create_deployment
 from controlplane.actions.delete_deployment import delete_deployment
 from controlplane.actions.scale_deployment import scale_deployment
+from controlplane.api import rehearsal
 from controlplane.api.fields import Body, Choice, Object, Reference, Text, Whole
 from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
+from controlplane.api.rehearsal import DRY_RUN, Rehearsed
 from controlplane.lifecycle import DeploymentState, ReplicaState
 from controlplane.models import Deployment, ModelVersion, Project, Replica
 from controlplane.models.deployments import Backend, Flavour
+from controlplane.permissions import require
 from controlplane.roles import Permission
 
 HISTORY = 50
@@ -133,6 +143,9 @@ class ReplicaFilters(django_filters.FilterSet):
     state = django_filters.ChoiceFilter(choices=ReplicaState.choices)
 
 
+_CHANGED = PolymorphicProxySerializer("DeploymentChanged", [DeploymentShown, Rehearsed], resource_type_field_name=None)
+
+
 @extend_schema(tags=["deployments"])
 class Deployments(NounViewSet):
     """Versions on backends: what is desired, and under `status` what is observed."""
@@ -148,19 +161,27 @@ class Deployments(NounViewSet):
     serializer_class = DeploymentShown
     filterset_class = DeploymentFilters
     search_fields = ("name", "served_name", "version__model__name")
+    listing = frozenset({"list", "replicas"})
+    rehearsing = frozenset({"create", "partial_update", "destroy"})
 
-    @extend_schema(request=DeploymentCreate, responses={201: DeploymentShown})
+    @extend_schema(request=DeploymentCreate, responses={200: Rehearsed, 201: DeploymentShown}, parameters=[DRY_RUN])
     def create(self, request: Request) -> Response:
         """Order engines for a version."""
         fields = self.body(DeploymentCreate)
-        deployment = create_deployment(reason=reason_of(request, fields), actor=self.actor(), **fields)
+        reason = reason_of(request, fields)
+        if self.is_rehearsal():
+            require(self.actor(), Permission.DEPLOYMENT_CREATE, fields["project"])
+            return rehearsal.show(drafts.new_deployment(**fields), {})
+        deployment = create_deployment(reason=reason, actor=self.actor(), **fields)
         return self.show(deployment.pk, status.HTTP_201_CREATED)
 
-    @extend_schema(request=DeploymentChange, responses=DeploymentShown)
+    @extend_schema(request=DeploymentChange, responses={200: _CHANGED}, parameters=[DRY_RUN])
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Scale it (`replicas`), or order other engines (all other fields)."""
         fields = self.body(DeploymentChange, partial=True)
         reason, actor = reason_of(request, fields), self.actor()
+        if self.is_rehearsal():
+            return self._rehearse_change(pk, fields)
         with self.locked(pk) as deployment:
             if "replicas" in fields:
                 scale_deployment(deployment, replicas=fields.pop("replicas"), actor=actor, reason=reason)
@@ -168,10 +189,23 @@ class Deployments(NounViewSet):
                 change_deployment(deployment, actor=actor, reason=reason, **fields)
         return self.show(pk)
 
-    @extend_schema(request=None, responses={202: DeploymentShown})
+    def _rehearse_change(self, pk: UUID, fields: dict[str, Any]) -> Response:
+        with self.locked(pk) as deployment:
+            if "replicas" in fields:
+                require(self.actor(), Permission.DEPLOYMENT_SCALE, deployment.project)
+            if fields.keys() - {"replicas"}:
+                require(self.actor(), Permission.DEPLOYMENT_CHANGE, deployment.project)
+            return rehearsal.show(deployment, drafts.change(deployment, **fields))
+
+    @extend_schema(request=None, responses={200: Rehearsed, 202: DeploymentShown}, parameters=[DRY_RUN])
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Order its end: engines are drained, then it is gone. Needs a reason. Refused while a route leads to it."""
-        reason = reason_of(request, self.body(Body), required=True)
+        reason = reason_of(request, self.body(Body), required=not self.is_rehearsal())
+        if self.is_rehearsal():
+            with self.locked(pk) as deployment:
+                require(self.actor(), Permission.DEPLOYMENT_DELETE, deployment.project)
+                drafts.end(deployment, timezone.now())
+                return rehearsal.show(deployment, {})
         with self.locked(pk) as deployment:
             delete_deployment(deployment, actor=self.actor(), reason=reason)
         return self.show(pk, status.HTTP_202_ACCEPTED)

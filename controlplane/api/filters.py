@@ -1,5 +1,6 @@
 """What a list may be asked: its own filters and a search. A parameter that nobody knows is refused, not ignored."""
 
+from collections.abc import Set
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -23,7 +24,7 @@ class QueryFilters(DjangoFilterBackend):
         search_fields: tuple[str, ...] = getattr(view, "search_fields", ())
         own = {"search"} if search_fields else set()
         filterset_class = self.get_filterset_class(view, queryset)
-        _refuse_unknown(request, own | set(filterset_class.base_filters if filterset_class else ()) | PARAMETERS)
+        refuse_unknown(request, own | set(filterset_class.base_filters if filterset_class else ()) | PARAMETERS)
         queryset = super().filter_queryset(request, queryset, view)
         search = request.query_params.get("search", "")
         if len(search) > LONGEST_SEARCH:
@@ -37,7 +38,8 @@ class QueryFilters(DjangoFilterBackend):
         return []
 
 
-def _refuse_unknown(request: Request, known: set[str]) -> None:
+def refuse_unknown(request: Request, known: Set[str]) -> None:
+    """Raise ValidationError for a parameter that is not `known`, stands twice or holds what no text may hold."""
     for name, values in request.query_params.lists():
         if name not in known:
             raise ValidationError({name: [_("Unknown parameter.")]}, code="unknown_parameter")

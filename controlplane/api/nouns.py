@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -17,7 +18,9 @@ from audit.record import Actor
 from controlplane import actors
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
+from controlplane.api import idempotency, rehearsal
 from controlplane.api.fields import Body
+from controlplane.api.filters import refuse_unknown
 from controlplane.api.preconditions import check_if_match, etag_of
 from controlplane.roles import Permission
 
@@ -45,6 +48,22 @@ class NounViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
     ordering_fields: ClassVar[Mapping[str, str]] = BY_NAME
     default_ordering: ClassVar[str] = "name"
     lookup_value_converter = "uuid"
+    listing: ClassVar[frozenset[str]] = frozenset({"list"})
+    """operations that answer with pages and check their parameters themselves"""
+    rehearsing: ClassVar[frozenset[str]] = frozenset()
+    """operations that know ``?dry_run=true``"""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Let nobody in who may not, refuse parameters that nobody knows, and do a repeated POST only once."""
+        super().initial(request, *args, **kwargs)
+        if self.action not in self.listing:
+            refuse_unknown(request, {rehearsal.PARAMETER} if self.action in self.rehearsing else frozenset())
+        if request.method == "POST" and idempotency.HEADER in request.headers and not self.is_rehearsal():
+            self.post = partial(idempotency.once, self.post, self.actor())
+
+    def is_rehearsal(self) -> bool:
+        """True for a dry run."""
+        return self.action in self.rehearsing and rehearsal.is_asked(self.request)
 
     def get_queryset(self) -> QuerySet[Any]:
         """The rows that whoever asks may see."""

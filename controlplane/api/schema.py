@@ -14,7 +14,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 
 from controlplane.actions.create_token import PREFIX
-from controlplane.api import problems
+from controlplane.api import idempotency, problems
 from controlplane.api.authentication import ConsoleSessionAuthentication, ManagementTokenAuthentication
 from controlplane.api.fields import LONGEST_REASON
 from controlplane.text import ONE_LINE
@@ -60,6 +60,13 @@ _IF_MATCH = {
     "schema": {"type": "string", "pattern": r'^(\*|"[!#-~]*"(, *"[!#-~]*")*)$'},
     "description": "The ETag that the change is based on, in its quotes. 412 when the object has changed since.",
 }  # fmt: skip
+_IDEMPOTENCY_KEY = {
+    "name": idempotency.HEADER, "in": "header", "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": idempotency.LONGEST, "pattern": "^[!-~]+$"},
+    "description": "The same request with the same key within 24 hours is answered as the first time and changes "
+    "nothing; another request with it gets 409.",
+}  # fmt: skip
+_REPLAYED = {"description": "`true`: this is an earlier answer.", "schema": {"type": "string", "enum": ["true"]}}
 _ETAG = {"description": "For `If-Match`.", "schema": {"type": "string"}}
 _REQUEST_ID = {"description": "The request's id, as in the register.", "schema": {"type": "string"}}
 
@@ -118,6 +125,9 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         _add_headers(operation, tagged=one or method == "post", audit="/audit/" in path)
         if method in {"patch", "delete"}:
             operation["parameters"] = [*operation.get("parameters", []), _IF_MATCH]
+        if method == "post":
+            operation["parameters"] = [*operation.get("parameters", []), _IDEMPOTENCY_KEY]
+            operation["responses"]["201"]["headers"][idempotency.REPLAYED] = _REPLAYED
         if method in {"post", "patch", "delete"}:
             operation["parameters"] = [*operation.get("parameters", []), _reason(required=method == "delete")]
     return result

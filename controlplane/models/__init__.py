@@ -1,6 +1,7 @@
 """The nouns. Actions write what is desired, the reconciler writes what is observed; reads are free."""
 
 from .access import ApiKey, Project, User
+from .answers import RememberedAnswer
 from .budgets import BudgetAccount, BudgetLine, BudgetParty, BudgetSlice
 from .catalog import Model, ModelVersion
 from .deployments import Deployment, DeploymentStatus, Replica, ReplicaTransition
@@ -22,6 +23,7 @@ __all__ = [
     "Model",
     "ModelVersion",
     "Project",
+    "RememberedAnswer",
     "Replica",
     "ReplicaTransition",
     "RoleBinding",
