@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
+from audit import guard
 from audit.filters import ActorFilter, Cursor, OperationFilter, ProjectFilter, TargetFilter, TimeFilter, search
 from audit.listing import EventList
 from audit.models import Event
@@ -73,7 +74,10 @@ class EventAdmin(ModelAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
         del obj
-        return bool(request.user.is_active and request.user.is_superuser)
+        return guard.may_read(request)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
+        return guard.readable(request).order_by(*self.ordering)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         del request
@@ -127,23 +131,24 @@ class EventAdmin(ModelAdmin):
         """One entry in plain words, and beside it the other entries of the same request."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        event = Event.objects.filter(pk=object_id).first()
+        events = guard.readable(request)
+        event = events.filter(pk=object_id).first()
         if event is None:
             raise Http404
         heading = event.operation
         context = {
             **self.admin_site.each_context(request), "title": heading, "heading": heading, "event": event,
             "crumbs": [(_("Audit"), reverse("admin:audit_event_changelist"))],
-            "story": story_of(event), "questions": questions(event), "digests": digests(event),
+            "story": story_of(events, event), "questions": questions(event), "digests": digests(event),
         }  # fmt: skip
         return TemplateResponse(request, "audit/event.html", context)
 
 
-def story_of(event: Event) -> list[Event]:
-    """All entries of the event's request, the oldest first."""
+def story_of(events: QuerySet[Event], event: Event) -> list[Event]:
+    """Those of the entries that belong to the event's request, the oldest first."""
     if not event.request_id:
         return [event]
-    return list(Event.objects.filter(request_id=event.request_id).order_by("at", "id")[:STORY_SHOWN])
+    return list(events.filter(request_id=event.request_id).order_by("at", "id")[:STORY_SHOWN])
 
 
 def questions(event: Event) -> list[tuple[Any, list[tuple[Any, Any]]]]:

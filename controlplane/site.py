@@ -10,6 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from unfold.sites import UnfoldAdminSite
 
+from controlplane.roles import Permission
+
 
 class ConsoleSite(UnfoldAdminSite):
     """Django's admin in Unfold's clothes."""
@@ -47,29 +49,32 @@ class ConsoleSite(UnfoldAdminSite):
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The left navigation, in the order of the interfaces; what a person may not see is left out."""
-    whole = bool(getattr(request.user, "is_superuser", False))
-    return [
+    from controlplane.admin.base import may_somewhere  # noqa: PLC0415 - models are not loaded yet up there
+
+    def item(title: Any, icon: str, view: str, needed: Permission | None = None) -> dict[str, Any]:
+        shown = needed is None or may_somewhere(request, needed)
+        return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{view}"), "permission": lambda _: shown}
+
+    P = Permission  # noqa: N806 - twelve lines below it
+    sections = [
         {"items": [
-            _item(_("Overview"), "dashboard", "index"),
-            _item(_("Playground"), "forum", "playground", shown=whole),
+            item(_("Overview"), "dashboard", "index"),
+            item(_("Playground"), "forum", "playground", P.API_KEY_CREATE),
         ]},
         {"title": _("Serving"), "separator": True, "items": [
-            _item(_("Models"), "deployed_code", "controlplane_model_changelist"),
-            _item(_("Deployments"), "dns", "controlplane_deployment_changelist"),
-            _item(_("Routes"), "alt_route", "controlplane_route_changelist"),
+            item(_("Models"), "deployed_code", "controlplane_model_changelist", P.MODEL_READ),
+            item(_("Deployments"), "dns", "controlplane_deployment_changelist", P.DEPLOYMENT_READ),
+            item(_("Routes"), "alt_route", "controlplane_route_changelist", P.ROUTE_READ),
         ]},
         {"title": _("Access"), "separator": True, "items": [
-            _item(_("API keys"), "key", "controlplane_apikey_changelist"),
-            _item(_("Limits"), "speed", "controlplane_limit_changelist"),
-            _item(_("Projects"), "workspaces", "controlplane_project_changelist"),
-            _item(_("Users"), "group", "controlplane_user_changelist", shown=whole),
-            _item(_("Management tokens"), "token", "controlplane_managementtoken_changelist", shown=whole),
+            item(_("API keys"), "key", "controlplane_apikey_changelist", P.API_KEY_READ),
+            item(_("Limits"), "speed", "controlplane_limit_changelist", P.LIMIT_READ),
+            item(_("Projects"), "workspaces", "controlplane_project_changelist", P.PROJECT_READ),
+            item(_("Users"), "group", "controlplane_user_changelist", P.USER_READ),
+            item(_("Management tokens"), "token", "controlplane_managementtoken_changelist", P.TOKEN_READ),
         ]},
         {"title": _("Register"), "separator": True, "items": [
-            _item(_("Audit"), "history_edu", "audit_event_changelist", shown=whole),
+            item(_("Audit"), "history_edu", "audit_event_changelist", P.AUDIT_READ),
         ]},
     ]  # fmt: skip
-
-
-def _item(title: Any, icon: str, view: str, *, shown: bool = True) -> dict[str, Any]:
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{view}"), "permission": lambda _request: shown}
+    return [it for it in sections if any(entry["permission"](request) for entry in it["items"])]

@@ -60,8 +60,8 @@ def audrey_user(db: None) -> User:
 
 @pytest.fixture
 def charlie_user(db: None) -> User:
-    """An outsider: has an account, holds nothing."""
-    return factories.UserFactory.create(username="charlie", is_staff=True)
+    """An outsider: has an account, holds nothing, is not let into the console."""
+    return factories.UserFactory.create(username="charlie")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from controlplane.models import (
     ApiKey,
@@ -27,7 +27,7 @@ from controlplane.models import (
     ServiceAccount,
     User,
 )
-from controlplane.roles import Permission, Reach, Standing, reach
+from controlplane.roles import Permission, Standing, reach
 
 Projects = list[UUID]
 _M = TypeVar("_M", bound=models.Model)
@@ -38,14 +38,12 @@ class Sight(NamedTuple):
 
     permission: Permission
     of_projects: Callable[[Projects], Q]
+    of_platform: Q | None = None
+    """what is there for every project"""
 
 
 def _owned(path: str) -> Callable[[Projects], Q]:
     return lambda projects: Q(**{f"{path}__in": projects})
-
-
-def _shared(path: str) -> Callable[[Projects], Q]:
-    return lambda projects: Q(**{f"{path}__in": projects}) | Q(**{path: None})
 
 
 def _limits(projects: Projects) -> Q:
@@ -60,12 +58,12 @@ def _members(projects: Projects) -> Q:
 
 SIGHTS: dict[type[models.Model], Sight] = {
     Project: Sight(Permission.PROJECT_READ, _owned("pk")),
-    Model: Sight(Permission.MODEL_READ, _shared("project")),
-    ModelVersion: Sight(Permission.MODEL_READ, _shared("model__project")),
+    Model: Sight(Permission.MODEL_READ, _owned("project"), Q(project=None)),
+    ModelVersion: Sight(Permission.MODEL_READ, _owned("model__project"), Q(model__project=None)),
     Deployment: Sight(Permission.DEPLOYMENT_READ, _owned("project")),
     Replica: Sight(Permission.DEPLOYMENT_READ, _owned("deployment__project")),
     ReplicaTransition: Sight(Permission.DEPLOYMENT_READ, _owned("replica__deployment__project")),
-    Route: Sight(Permission.ROUTE_READ, _shared("project")),
+    Route: Sight(Permission.ROUTE_READ, _owned("project"), Q(project=None)),
     ApiKey: Sight(Permission.API_KEY_READ, _owned("project")),
     Limit: Sight(Permission.LIMIT_READ, _limits),
     User: Sight(Permission.USER_READ, _members),
@@ -76,13 +74,19 @@ SIGHTS: dict[type[models.Model], Sight] = {
 
 
 def access(noun: type[_M], standing: Standing, permission: Permission | None = None) -> QuerySet[_M]:
-    """The rows that somebody may see; with `permission`, those of the projects where they hold that one."""
+    """The rows that somebody may see; with `permission`, those that belong to where they hold that one."""
     sight = SIGHTS[noun]
+    rows = noun._default_manager.all()  # noqa: SLF001 - Django's public way for any model
     held = reach(standing, permission or sight.permission)
-    return _within(noun._default_manager.all(), sight, held)  # noqa: SLF001 - Django's public way for any model
-
-
-def _within(rows: QuerySet[_M], sight: Sight, held: Reach) -> QuerySet[_M]:
     if held.everything:
         return rows
-    return rows.filter(sight.of_projects(sorted(held.projects))) if held else rows.none()
+    if not held:
+        return rows.none()
+    mine = sight.of_projects(sorted(held.projects))
+    return rows.filter(mine if permission or sight.of_platform is None else mine | sight.of_platform)
+
+
+def routable(standing: Standing) -> QuerySet[Deployment]:
+    """Deployments that a route may lead to: those that are seen, and where a route of one's own leads already."""
+    mine = access(Route, standing, Permission.ROUTE_CHANGE).filter(targets__deployment=OuterRef("pk"))
+    return Deployment.objects.filter(Q(pk__in=access(Deployment, standing).values("pk")) | Q(Exists(mine)))

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import transaction
 
 from audit.record import Actor
+from controlplane.access.owners import owners
 from controlplane.actions import create_token as tokens
 from controlplane.actions.create_api_key import create_api_key
 from controlplane.actions.create_project import create_project
@@ -25,7 +26,7 @@ def bootstrap(known: Mapping[str, str], *, actor: Actor) -> dict[str, str]:
     """The credentials of the instance: those of `known` that still hold, new ones for those that are lost.
 
     Keys are ``SIGNALBOX_ADMIN_USER``, ``_ADMIN_PASSWORD``, ``_ADMIN_TOKEN`` and ``_API_KEY``. A password that its owner
-    has changed is neither known nor replaced. Without an ``admin`` (there are other superusers) its three are empty.
+    has changed is neither known nor replaced. Without an ``admin`` (there are other owners) its three are empty.
     """
     project = Project.objects.filter(name=PROJECT).first() or create_project(
         name=PROJECT, title="Default", actor=actor, reason=REASON
@@ -40,9 +41,8 @@ def bootstrap(known: Mapping[str, str], *, actor: Actor) -> dict[str, str]:
 
 
 def _admin(known_password: str, actor: Actor) -> tuple[User | None, str]:
-    superusers = User.objects.filter(is_superuser=True, is_active=True)
-    user = superusers.filter(username=ADMIN).first()
-    if user is None and superusers.exists():
+    user = owners().filter(username=ADMIN).first()
+    if user is None and owners().exists():
         return None, ""
     password = secrets.token_urlsafe(15)
     if user is None:

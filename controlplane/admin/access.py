@@ -10,6 +10,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from controlplane.access.asking import standing_in
+from controlplane.access.lookups import access
 from controlplane.actions.create_api_key import NewKey
 from controlplane.actions.create_token import NewToken
 from controlplane.admin.base import ConsoleAdmin, Verb
@@ -53,6 +55,7 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ConsoleAdmin):
+    read_permission = Permission.API_KEY_READ
     list_display = (
         "name",
         "shown_id",
@@ -95,11 +98,12 @@ class ApiKeyAdmin(ConsoleAdmin):
         return ", ".join(key.routes) if key.routes else _("all of its project")
 
     def add_initial(self, request: HttpRequest) -> dict[str, Any]:
-        default = Project.objects.order_by("created_at").first()
+        mine = access(Project, standing_in(request), Permission.API_KEY_CREATE)
+        default = mine.order_by("created_at").first()
         return {"project": default.pk if default else None, **super().add_initial(request)}
 
     def added(self, request: HttpRequest, result: NewKey) -> HttpResponse:
-        more = {"use": "key", "model": _example_route(result.key), "gateway_url": settings.GATEWAY_URL}
+        more = {"use": "key", "model": _example_route(request, result.key), "gateway_url": settings.GATEWAY_URL}
         return self.show_once(request, result.key.name, result.token, more)
 
     def facts(self, subject: ApiKey) -> list[tuple[Any, Any]]:
@@ -120,7 +124,7 @@ class ApiKeyAdmin(ConsoleAdmin):
 
 @admin.register(ManagementToken)
 class ManagementTokenAdmin(ConsoleAdmin):
-    superusers_only = True
+    read_permission = Permission.TOKEN_READ
     list_display = ("name", "user", "shown_state", "expires_at", "created_at")
     list_select_related = ("user",)
     list_filter = (StateFilter,)
@@ -136,6 +140,9 @@ class ManagementTokenAdmin(ConsoleAdmin):
             offered=lambda token: token.revoked_at is None,
         ),
     )  # fmt: skip
+
+    def project_of(self, subject: ManagementToken) -> Project | None:
+        return subject.service_account.project if subject.service_account else None
 
     @admin.display(description=_("state"))
     def shown_state(self, token: ManagementToken) -> SafeString:
@@ -158,8 +165,9 @@ class ManagementTokenAdmin(ConsoleAdmin):
         ]
 
 
-def _example_route(key: ApiKey) -> str:
+def _example_route(request: HttpRequest, key: ApiKey) -> str:
     if key.routes:
         return str(key.routes[0])
-    route = Route.objects.filter(project=None).first() or Route.objects.filter(project=key.project).first()
+    routes = access(Route, standing_in(request))
+    route = routes.filter(project=None).first() or routes.filter(project=key.project).first()
     return route.name if route else ""

@@ -6,11 +6,11 @@ The admin's own add, change and delete views are not reachable: they would write
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -20,9 +20,12 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from controlplane import actors
-from controlplane.errors import NotAllowed, Refused
+from controlplane.access.asking import standing_in
+from controlplane.access.lookups import access
+from controlplane.errors import Refused
 from controlplane.forms.base import ActionForm
-from controlplane.permissions import Permission, require
+from controlplane.models import Project
+from controlplane.roles import Permission, decide, reach
 
 
 @dataclass(frozen=True)
@@ -42,20 +45,21 @@ class Verb:
     offered: Callable[[Any], bool] = lambda _object: True
 
 
-def may(request: HttpRequest, permission: Permission) -> bool:
-    """True when the person holds the permission, asked once a request; the action itself asks again."""
-    known: dict[Permission, bool] = request.__dict__.setdefault("signalbox_may", {})
-    if permission not in known:
-        try:
-            require(actors.from_request(request, source="ui"), permission)
-            known[permission] = True
-        except NotAllowed:
-            known[permission] = False
-    return known[permission]
+def may(request: HttpRequest, permission: Permission, project: Project | None) -> bool:
+    """True when the person holds the permission on the project (None: the platform). The action itself asks again."""
+    return decide(standing_in(request), permission, project.pk if project else None).allowed
+
+
+def may_somewhere(request: HttpRequest, permission: Permission) -> bool:
+    """True when there is anything that the person may do this to."""
+    return bool(reach(standing_in(request), permission))
 
 
 class ConsoleAdmin(ModelAdmin):
-    """Base of the console's pages. `add_form` and `verbs` say what can be done; everything else is read only."""
+    """Base of the console's pages. `add_form` and `verbs` say what can be done; everything else is read only.
+
+    `read_permission` shows the noun at all; of its rows a person sees those that `access` gives.
+    """
 
     actions = None
     show_full_result_count = False
@@ -63,12 +67,12 @@ class ConsoleAdmin(ModelAdmin):
     list_filter_sheet = True
     show_facets = admin.ShowFacets.NEVER
 
+    read_permission: ClassVar[Permission]
     add_form: type[ActionForm] | None = None
     add_permission: Permission | None = None
     add_title: Any = ""
     verbs: tuple[Verb, ...] = ()
     detail_template = "console/detail.html"
-    superusers_only = False
 
     # -- who may see what
 
@@ -77,11 +81,18 @@ class ConsoleAdmin(ModelAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         del obj
-        user = request.user
-        return bool(user.is_active and (user.is_superuser if self.superusers_only else user.is_staff))
+        return may_somewhere(request, self.read_permission)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return access(self.model, standing_in(request)).order_by(*self.get_ordering(request))
+
+    def project_of(self, subject: Any) -> Project | None:
+        """Where the right to change the object is asked for; None: on the platform."""
+        project: Project | None = subject.project
+        return project
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(self.add_form and self.add_permission and may(request, self.add_permission))
+        return bool(self.add_form and self.add_permission and may_somewhere(request, self.add_permission))
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         del request, obj
@@ -122,7 +133,7 @@ class ConsoleAdmin(ModelAdmin):
     def add_page(self, request: HttpRequest) -> HttpResponse:
         if not self.has_add_permission(request) or self.add_form is None:
             raise PermissionDenied
-        form = self.add_form(sent(request), initial=self.add_initial(request))
+        form = self.add_form(sent(request), initial=self.add_initial(request), standing=standing_in(request))
         if (result := attempt(request, form)) is not None:
             return self.added(request, result)
         context = {"form": form, "crumbs": self.crumbs(), "heading": self.add_title, "cancel": self.link("changelist")}
@@ -160,9 +171,9 @@ class ConsoleAdmin(ModelAdmin):
 
     def verb_view(self, request: HttpRequest, object_id: str, verb: Verb) -> HttpResponse:
         subject = self.find(request, object_id)
-        if not may(request, verb.permission):
+        if not self.may_do(request, verb, subject):
             raise PermissionDenied
-        form = verb.form(sent(request), subject=subject)
+        form = verb.form(sent(request), subject=subject, standing=standing_in(request))
         if (result := attempt(request, form)) is not None:
             return self.verb_done(request, verb, result)
         here = self.link("change", subject.pk)
@@ -199,8 +210,11 @@ class ConsoleAdmin(ModelAdmin):
             {"label": verb.label, "icon": verb.icon, "danger": verb.danger, "name": verb.name,
              "url": self.link(f"do_{verb.name}", subject.pk)}
             for verb in self.verbs
-            if verb.offered(subject) and may(request, verb.permission)
+            if verb.offered(subject) and self.may_do(request, verb, subject)
         ]  # fmt: skip
+
+    def may_do(self, request: HttpRequest, verb: Verb, subject: Any) -> bool:
+        return may(request, verb.permission, self.project_of(subject))
 
     def facts(self, subject: Any) -> list[tuple[Any, Any]]:
         """(label, value) pairs at the top of the detail page."""
@@ -209,7 +223,7 @@ class ConsoleAdmin(ModelAdmin):
 
     def story(self, request: HttpRequest, subject: Any) -> str:
         """The path of the register's entries about the object; empty for people who may not read it."""
-        if not getattr(request.user, "is_superuser", False):
+        if not may_somewhere(request, Permission.AUDIT_READ):
             return ""
         return f"{reverse('admin:audit_event_changelist')}?target={self.opts.model_name}:{subject.pk}"
 

@@ -14,13 +14,15 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from controlplane import replica_log
+from controlplane.access.asking import standing_in
+from controlplane.access.lookups import access
 from controlplane.admin.base import ConsoleAdmin, Verb
 from controlplane.badges import badge
 from controlplane.forms.deployments import ChangeDeploymentForm, DeleteDeploymentForm, DeploymentForm, ScaleForm
 from controlplane.lifecycle import DeploymentState
-from controlplane.models import Deployment, ModelVersion, Replica, ReplicaTransition
+from controlplane.models import Deployment, ModelVersion, Replica, ReplicaTransition, Route
 from controlplane.models.deployments import Flavour
-from controlplane.permissions import Permission
+from controlplane.roles import Permission, Standing
 
 HISTORY_SHOWN = 30
 
@@ -46,6 +48,7 @@ def ready_of(deployment: Deployment) -> int:
 
 @admin.register(Deployment)
 class DeploymentAdmin(ConsoleAdmin):
+    read_permission = Permission.DEPLOYMENT_READ
     list_display = ("name", "shown_state", "shown_replicas", "version", "flavour", "shown_project", "created_at")
     list_select_related = ("project", "version__model", "status")
     list_filter = ("status__state", "flavour")
@@ -90,7 +93,7 @@ class DeploymentAdmin(ConsoleAdmin):
 
     def add_page(self, request: HttpRequest) -> HttpResponse:
         """A deployment needs a version: without one, the way leads through the models."""
-        if self.has_add_permission(request) and not ModelVersion.objects.exists():
+        if self.has_add_permission(request) and not access(ModelVersion, standing_in(request)).exists():
             messages.info(request, _("Register a model and a version of it first; then deploy it."))
             return HttpResponseRedirect(reverse("admin:controlplane_model_changelist"))
         return super().add_page(request)
@@ -112,29 +115,35 @@ class DeploymentAdmin(ConsoleAdmin):
         ]
 
     def detail_context(self, request: HttpRequest, subject: Deployment) -> dict[str, Any]:
-        return {**self.live_context(subject), "live_url": self.link("live", subject.pk), "logs": self._logs(subject)}
+        return {
+            **self.live_context(standing_in(request), subject),
+            "live_url": self.link("live", subject.pk),
+            "logs": self._logs(subject),
+        }
 
     def _logs(self, subject: Deployment) -> list[tuple[Replica, str]]:
         if subject.flavour == Flavour.EXTERNAL:
             return []
         return [(it, self.link("log", subject.pk, it.name)) for it in subject.replica_set.order_by("ordinal")]
 
-    def live_context(self, subject: Deployment) -> dict[str, Any]:
+    def live_context(self, standing: Standing, subject: Deployment) -> dict[str, Any]:
         """What changes by itself, for the page and for its refreshed part."""
-        history = ReplicaTransition.objects.filter(replica__deployment=subject).select_related("replica")
+        history = access(ReplicaTransition, standing).filter(replica__deployment=subject).select_related("replica")
         return {
             "subject": subject,
             "state": deployment_state(subject),
             "ready": ready_of(subject),
             "replicas": subject.replica_set.order_by("ordinal"),
             "history": history.order_by("-at", "-id")[:HISTORY_SHOWN],
-            "routes": [target.route for target in subject.targets.select_related("route")],
+            "routes": access(Route, standing).filter(targets__deployment=subject),
         }
 
     def live(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The changing part of the detail page alone."""
         subject = self.find(request, object_id)
-        return TemplateResponse(request, "console/deployment_live.html", self.live_context(subject))
+        return TemplateResponse(
+            request, "console/deployment_live.html", self.live_context(standing_in(request), subject)
+        )
 
     def log(self, request: HttpRequest, object_id: str, replica: str) -> JsonResponse:
         """The end of one replica's log: ``{"text": …}``, null when there is none on this machine."""

@@ -9,14 +9,16 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from controlplane.actions.set_limit import authority
 from controlplane.admin.base import ConsoleAdmin, Verb
 from controlplane.forms.limits import ChangeLimitForm, LimitForm, RemoveLimitForm
-from controlplane.models import ApiKey, Limit
+from controlplane.models import ApiKey, Limit, Project
 from controlplane.permissions import Permission
 
 
 @admin.register(Limit)
 class LimitAdmin(ConsoleAdmin):
+    read_permission = Permission.LIMIT_READ
     list_display = (
         "shown_subject",
         "shown_kind",
@@ -40,6 +42,9 @@ class LimitAdmin(ConsoleAdmin):
             icon="delete", danger=True, warning=_("Every gateway lets requests through without it within a second."),
         ),
     )  # fmt: skip
+
+    def project_of(self, subject: Limit) -> Project | None:
+        return authority(subject.api_key, subject.project, subject.route)
 
     @admin.display(description=_("who"))
     def shown_subject(self, limit: Limit) -> str:

@@ -3,23 +3,27 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from controlplane.admin.base import ConsoleAdmin, Verb, may
+from controlplane.access.asking import standing_in
+from controlplane.access.lookups import access
+from controlplane.admin.base import ConsoleAdmin, Verb, may, may_somewhere
 from controlplane.badges import badge
 from controlplane.forms.models import ModelForm, RetireVersionForm, VersionForm
 from controlplane.lifecycle import VersionState
-from controlplane.models import Model, ModelVersion
-from controlplane.permissions import Permission
+from controlplane.models import Deployment, Model, ModelVersion, Project
+from controlplane.roles import Permission
 
 
 @admin.register(Model)
 class ModelAdmin(ConsoleAdmin):
+    read_permission = Permission.MODEL_READ
     list_display = ("name", "shown_versions", "shown_project", "description", "created_at")
     list_select_related = ("project",)
     search_fields = ("name", "description")
@@ -48,22 +52,25 @@ class ModelAdmin(ConsoleAdmin):
         ]
 
     def buttons(self, request: HttpRequest, subject: Model) -> list[dict[str, Any]]:
-        if not may(request, Permission.VERSION_CREATE):
+        if not may(request, Permission.VERSION_CREATE, subject.project):
             return []
         url = f"{reverse('admin:controlplane_modelversion_add')}?model={subject.pk}"
         return [{"label": _("Add version"), "icon": "add", "name": "add-version", "url": url, "primary": True}]
 
     def detail_context(self, request: HttpRequest, subject: Model) -> dict[str, Any]:
-        versions = subject.versions.annotate(deployment_count=Count("deployments"))
-        return {"versions": versions, "may_deploy": may(request, Permission.DEPLOYMENT_CREATE)}
+        mine = access(Deployment, standing_in(request)).filter(version=OuterRef("pk")).order_by()
+        count = Subquery(mine.values("version").annotate(count=Count("pk")).values("count"))
+        versions = subject.versions.annotate(deployment_count=Coalesce(count, 0))
+        return {"versions": versions, "may_deploy": may_somewhere(request, Permission.DEPLOYMENT_CREATE)}
 
 
 @admin.register(ModelVersion)
 class ModelVersionAdmin(ConsoleAdmin):
+    read_permission = Permission.MODEL_READ
     list_display = ("shown_name", "shown_state", "source", "max_model_len", "created_at")
     list_display_links = ("shown_name",)
     list_select_related = ("model",)
-    list_filter = ("state", "model")
+    list_filter = ("state", ("model", admin.RelatedOnlyFieldListFilter))
     search_fields = ("model__name", "name", "source")
     add_form = VersionForm
     add_permission = Permission.VERSION_CREATE
@@ -84,6 +91,13 @@ class ModelVersionAdmin(ConsoleAdmin):
     def shown_state(self, version: ModelVersion) -> SafeString:
         return badge(version.state, version.get_state_display())
 
+    def project_of(self, subject: ModelVersion) -> Project | None:
+        return subject.model.project
+
+    def detail_context(self, request: HttpRequest, subject: ModelVersion) -> dict[str, Any]:
+        mine = access(Deployment, standing_in(request)).filter(version=subject).values_list("name", flat=True)
+        return {"facts": [*self.facts(subject), (_("deployments"), ", ".join(mine))]}
+
     def crumbs(self) -> list[tuple[str, str]]:
         return [(str(_("Models")), reverse("admin:controlplane_model_changelist")), *super().crumbs()]
 
@@ -95,6 +109,5 @@ class ModelVersionAdmin(ConsoleAdmin):
             (_("model"), model),
             (_("source"), format_html("<code>{}</code>", subject.source)),
             (_("context length"), subject.max_model_len),
-            (_("deployments"), ", ".join(subject.deployments.values_list("name", flat=True))),
             (_("created"), subject.created_at),
         ]

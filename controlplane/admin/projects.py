@@ -13,12 +13,16 @@ from controlplane.permissions import Permission
 
 @admin.register(Project)
 class ProjectAdmin(ConsoleAdmin):
+    read_permission = Permission.PROJECT_READ
     list_display = ("name", "title", "created_at")
     search_fields = ("name", "title")
     add_form = ProjectForm
     add_permission = Permission.PROJECT_CREATE
     add_title = _("New project")
     verbs = (Verb("change", _("Change"), Permission.PROJECT_CHANGE, ChangeProjectForm, _("%(name)s was changed.")),)
+
+    def project_of(self, subject: Project) -> Project:
+        return subject
 
     def facts(self, subject: Project) -> list[tuple[Any, Any]]:
         return [

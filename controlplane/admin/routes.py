@@ -9,14 +9,17 @@ from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 
+from controlplane.access.asking import standing_in
+from controlplane.access.lookups import access
 from controlplane.admin.base import ConsoleAdmin, Verb
 from controlplane.forms.routes import ChangeRouteForm, DeleteRouteForm, RouteForm
-from controlplane.models import Route
+from controlplane.models import Deployment, Route
 from controlplane.permissions import Permission
 
 
 @admin.register(Route)
 class RouteAdmin(ConsoleAdmin):
+    read_permission = Permission.ROUTE_READ
     list_display = ("name", "shown_targets", "shown_project", "created_at")
     list_select_related = ("project",)
     search_fields = ("name", "targets__deployment__name")
@@ -56,7 +59,8 @@ class RouteAdmin(ConsoleAdmin):
         ]
 
     def detail_context(self, request: HttpRequest, subject: Route) -> dict[str, Any]:
-        return {"shares": shares(subject)}
+        seen = access(Deployment, standing_in(request)).filter(targets__route=subject)
+        return {"shares": shares(subject), "seen": set(seen.values_list("pk", flat=True))}
 
     def verb_done(self, request: HttpRequest, verb: Verb, result: Route) -> HttpResponse:
         if verb.name != "delete":

@@ -19,7 +19,7 @@ admin.site.unregister(Group)  # Django's page would write past the actions, and 
 
 @admin.register(User)
 class UserAdmin(ConsoleAdmin):
-    superusers_only = True
+    read_permission = Permission.USER_READ
     list_display = ("username", "email", "shown_role", "shown_password", "last_login", "date_joined")
     list_filter = ("is_superuser", "must_change_password")
     search_fields = ("username", "email")
@@ -34,6 +34,9 @@ class UserAdmin(ConsoleAdmin):
             warning=_("The present password ends at once, and all sessions of this user with it."),
         ),
     )  # fmt: skip
+
+    def project_of(self, subject: User) -> None:
+        """People belong to the platform."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         found: QuerySet[User] = super().get_queryset(request)

@@ -1,7 +1,8 @@
 """Strict fields: nothing is converted silently, and an error names the expected type."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import ValidationError
@@ -16,6 +17,7 @@ from rest_framework import serializers
 
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
+from controlplane.roles import Standing
 from controlplane.text import ONE_LINE, PARAGRAPHS, unusable_character
 
 LONGEST_REASON = 500
@@ -118,7 +120,7 @@ class Reference(serializers.Field[Any, str, str, Any], Generic[_M]):
     """Another object, by its name or its id. In answers it is the name. One that may not be seen is not there.
 
     `names` are the look-ups that a name's parts, split at colons, are compared with: ``("model__name", "name")``;
-    `fetched` is joined.
+    `fetched` is joined; `among` gives the rows to choose from, by default all that may be seen.
     """
 
     default_error_messages = {
@@ -127,11 +129,18 @@ class Reference(serializers.Field[Any, str, str, Any], Generic[_M]):
     }
 
     def __init__(
-        self, noun: type[_M], *, names: tuple[str, ...] = ("name",), fetched: tuple[str, ...] = (), **kwargs: Any
+        self,
+        noun: type[_M],
+        *,
+        names: tuple[str, ...] = ("name",),
+        fetched: tuple[str, ...] = (),
+        among: Callable[[Standing], QuerySet[_M]] | None = None,
+        **kwargs: Any,
     ) -> None:
         self.noun = noun
         self.names = names
         self.fetched = fetched
+        self.among = among or partial(access, noun)
         super().__init__(**kwargs)
 
     def to_internal_value(self, data: Any) -> _M:
@@ -146,7 +155,7 @@ class Reference(serializers.Field[Any, str, str, Any], Generic[_M]):
         return str(value)
 
     def _visible(self) -> QuerySet[_M]:
-        rows = access(self.noun, standing_in(self.context["request"]))
+        rows = self.among(standing_in(self.context["request"]))
         return rows.select_related(*self.fetched) if self.fetched else rows
 
     def _by_name(self, text: str) -> _M | None:

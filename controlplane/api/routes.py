@@ -11,6 +11,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from controlplane.access.lookups import routable
 from controlplane.actions.delete_route import delete_route
 from controlplane.actions.set_route import change_route, create_route
 from controlplane.api.fields import Body, Part, Reference, Text, Whole
@@ -36,7 +37,7 @@ class RouteShown(Shown):
 
 
 class Target(Part):
-    deployment = Reference(Deployment)
+    deployment = Reference(Deployment, among=routable)
     weight = Whole(min_value=0, max_value=HIGHEST_WEIGHT, default=100, help_text="0: no traffic.")
 
 

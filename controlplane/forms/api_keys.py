@@ -15,6 +15,7 @@ from controlplane.actions.create_token import NewToken, create_token
 from controlplane.actions.revoke_api_key import revoke_api_key
 from controlplane.actions.revoke_token import revoke_token
 from controlplane.models import ApiKey, ManagementToken, Project, Route, User
+from controlplane.roles import Permission
 from inference.contract import endpoints
 
 from .base import ActionForm
@@ -53,7 +54,7 @@ class ApiKeyForm(ActionForm):
     name = forms.CharField(
         label=_("Name"), max_length=100, help_text=_("Who or what will use it, such as billing-bot.")
     )
-    project = forms.ModelChoiceField(Project.objects.all(), label=_("Project"), empty_label=None)
+    project = forms.ModelChoiceField(Project.objects.none(), label=_("Project"), empty_label=None)
     routes = forms.MultipleChoiceField(
         label=_("Routes"), required=False, widget=forms.CheckboxSelectMultiple,
         help_text=_("None ticked: all routes that the project may call, those to come included."),
@@ -69,7 +70,9 @@ class ApiKeyForm(ActionForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = Route.objects.values_list("name", flat=True)
+        self.offer_projects(Permission.API_KEY_CREATE)
+        self.fields["project"].required = True
+        names = self.seen(Route).values_list("name", flat=True)
         self.fields["routes"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
 
     def perform(self, actor: Actor) -> NewKey:
@@ -126,10 +129,14 @@ class TokenForm(ActionForm):
 
     name = forms.CharField(label=_("Name"), max_length=100, help_text=_("Which script or system will use it."))
     user = forms.ModelChoiceField(
-        User.objects.filter(is_active=True), label=_("Acts as"), empty_label=None,
+        User.objects.none(), label=_("Acts as"), empty_label=None,
         help_text=_("The token may do what this user may do."),
     )  # fmt: skip
     lifetime = forms.ChoiceField(label=_("Expires"), required=False, choices=LIFETIMES, initial="90")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.offer("user", self.seen(User).filter(is_active=True))
 
     def perform(self, actor: Actor) -> NewToken:
         values = self.cleaned_data

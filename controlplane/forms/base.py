@@ -1,15 +1,19 @@
 """What every form of the console has: Unfold's looks, a reason for the register, and one action at its end."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from django import forms
+from django.db.models import Model, QuerySet
 from django.forms.widgets import Input
 from django.utils.translation import gettext_lazy as _
 from unfold import widgets
 
 from audit.record import Actor
+from controlplane.access.lookups import access
 from controlplane.errors import Refused
+from controlplane.models import Project
 from controlplane.models.base import one_line
+from controlplane.roles import Permission, Standing, reach
 
 _LOOKS: tuple[tuple[type[forms.Widget], list[str]], ...] = (
     (forms.CheckboxInput, widgets.CHECKBOX_CLASSES),
@@ -18,6 +22,9 @@ _LOOKS: tuple[tuple[type[forms.Widget], list[str]], ...] = (
     (forms.Textarea, widgets.TEXTAREA_CLASSES),
     (Input, widgets.INPUT_CLASSES),
 )
+
+
+_M = TypeVar("_M", bound=Model)
 
 
 class ActionForm(forms.Form):
@@ -34,9 +41,10 @@ class ActionForm(forms.Form):
         help_text=_("Goes into the audit register with your name."),
     )
 
-    def __init__(self, *args: Any, subject: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, subject: Any = None, standing: Standing, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.subject = subject
+        self.standing = standing
         self.fields["reason"].required = self.reason_required
         self.order_fields([*(name for name in self.fields if name != "reason"), "reason"])
         dress(self)
@@ -48,6 +56,21 @@ class ActionForm(forms.Form):
         """Show the refusal at the field it names, or above the form."""
         field = getattr(error, "field", "")
         self.add_error(field if field in self.fields else None, error.message)
+
+    def seen(self, noun: type[_M]) -> QuerySet[_M]:
+        """The rows of a noun that the person may see: what a field may offer."""
+        return access(noun, self.standing)
+
+    def offer(self, name: str, rows: QuerySet[Any]) -> None:
+        """Let the field choose among these."""
+        self.fields[name].queryset = rows  # type: ignore[attr-defined]
+
+    def offer_projects(self, permission: Permission) -> None:
+        """Let the field `project` choose where the person holds the permission; empty only if that is the platform."""
+        field = self.fields["project"]
+        self.offer("project", access(Project, self.standing, permission))
+        if not reach(self.standing, permission).everything:
+            field.required, field.empty_label = True, None  # type: ignore[attr-defined]
 
     def show_for(self, name: str, choice: str) -> None:
         """Show the field only while another one has one of the values: ``other=value,value``."""

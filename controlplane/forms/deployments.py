@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from audit.record import Actor
@@ -13,13 +14,10 @@ from controlplane.actions.scale_deployment import scale_deployment
 from controlplane.lifecycle import VersionState
 from controlplane.models import Deployment, ModelVersion, Project
 from controlplane.models.deployments import Backend, Flavour
+from controlplane.roles import Permission
 
 from .base import ActionForm
 from .json_field import ObjectField
-
-
-def _versions() -> Any:
-    return ModelVersion.objects.filter(state=VersionState.AVAILABLE).select_related("model")
 
 
 def _engine_args() -> ObjectField:
@@ -49,12 +47,13 @@ class DeploymentForm(ActionForm):
         help_text=_("What the engine calls the model. Empty: the model's name."),
     )  # fmt: skip
     project = forms.ModelChoiceField(
-        Project.objects.all(), label=_("Project"), required=False, empty_label=_("The platform")
+        Project.objects.none(), label=_("Project"), required=False, empty_label=_("The platform")
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["version"].queryset = _versions()  # type: ignore[attr-defined]
+        self.offer_projects(Permission.DEPLOYMENT_CREATE)
+        self.offer("version", self.seen(ModelVersion).filter(state=VersionState.AVAILABLE).select_related("model"))
         self.fields["flavour"].widget.attrs["data-shows"] = ""
         self.show_for("external_url", f"flavour={Flavour.EXTERNAL}")
         for name in ("replicas", "engine_args"):
@@ -107,8 +106,8 @@ class ChangeDeploymentForm(ActionForm):
     def __init__(self, *args: Any, subject: Deployment, **kwargs: Any) -> None:
         super().__init__(*args, subject=subject, **kwargs)
         # The version that runs stays selectable even when it has been retired since.
-        versions = _versions() | ModelVersion.objects.filter(pk=subject.version_id).select_related("model")
-        self.fields["version"].queryset = versions  # type: ignore[attr-defined]
+        choosable = Q(state=VersionState.AVAILABLE) | Q(pk=subject.version_id)
+        self.offer("version", self.seen(ModelVersion).filter(choosable).select_related("model"))
         if subject.flavour != Flavour.EXTERNAL:
             del self.fields["external_url"]
         for name in self.fields.keys() - {"reason"}:

@@ -6,10 +6,12 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from audit.record import Actor
+from controlplane.access.lookups import access
 from controlplane.actions.remove_limit import remove_limit
 from controlplane.actions.set_limit import set_limit
 from controlplane.models import ApiKey, Limit, Project, Route
 from controlplane.models.limits import DIMENSIONS, HIGHEST
+from controlplane.roles import Permission, reach
 from inference.contract import budgets
 
 from .base import ActionForm
@@ -54,15 +56,13 @@ class NumbersForm(ActionForm):
 class LimitForm(NumbersForm):
     """A new limit. A subject that has one gets these numbers in its place."""
 
-    api_key = forms.ModelChoiceField(
-        ApiKey.objects.usable().select_related("project"), label=_("API key"), required=False, empty_label="—"
-    )
+    api_key = forms.ModelChoiceField(ApiKey.objects.none(), label=_("API key"), required=False, empty_label="—")
     project = forms.ModelChoiceField(
-        Project.objects.all(), label=_("Project"), required=False, empty_label="—",
+        Project.objects.none(), label=_("Project"), required=False, empty_label="—",
         help_text=_("All keys of the project together. Choose a key or a project, not both."),
     )  # fmt: skip
     route = forms.ModelChoiceField(
-        Route.objects.all(), label=_("Route"), required=False, empty_label="—",
+        Route.objects.none(), label=_("Route"), required=False, empty_label="—",
         help_text=_("Alone: all who call it together. With a key or a project: that one on this route."),
     )  # fmt: skip
     field_order = ("api_key", "project", "route", *DIMENSIONS)
@@ -70,6 +70,11 @@ class LimitForm(NumbersForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.order_fields([*self.field_order, "reason"])
+        mine = access(ApiKey, self.standing, Permission.LIMIT_CHANGE)
+        self.offer("api_key", mine.filter(revoked_at=None).select_related("project"))
+        self.offer("route", self.seen(Route))
+        whole = reach(self.standing, Permission.LIMIT_CHANGE).everything  # a project does not set its own
+        self.offer("project", self.seen(Project) if whole else Project.objects.none())
 
     def perform(self, actor: Actor) -> Limit:
         subject = {name: self.cleaned_data[name] for name in ("api_key", "project", "route")}

@@ -1,5 +1,7 @@
 """Forms of models and their versions."""
 
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
@@ -8,6 +10,7 @@ from controlplane.actions.create_model import create_model
 from controlplane.actions.create_version import create_version
 from controlplane.actions.retire_version import retire_version
 from controlplane.models import Model, ModelVersion, Project
+from controlplane.roles import Permission
 
 from .base import ActionForm
 
@@ -19,11 +22,15 @@ class ModelForm(ActionForm):
         label=_("Name"), max_length=52, help_text=_("Such as qwen3-32b: lower-case letters, digits and hyphens.")
     )
     project = forms.ModelChoiceField(
-        Project.objects.all(), label=_("Project"), required=False, empty_label=_("Every project")
+        Project.objects.none(), label=_("Project"), required=False, empty_label=_("Every project")
     )
     description = forms.CharField(
         label=_("Description"), max_length=2000, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.offer_projects(Permission.MODEL_CREATE)
 
     def perform(self, actor: Actor) -> Model:
         values = self.cleaned_data
@@ -36,7 +43,7 @@ class ModelForm(ActionForm):
 class VersionForm(ActionForm):
     testid = "version-form"
 
-    model = forms.ModelChoiceField(Model.objects.all(), label=_("Model"), empty_label=None)
+    model = forms.ModelChoiceField(Model.objects.none(), label=_("Model"), empty_label=None)
     name = forms.CharField(
         label=_("Version"), max_length=52, help_text=_("Such as 1 or 2026-11: lower-case letters, digits and hyphens.")
     )
@@ -52,6 +59,10 @@ class VersionForm(ActionForm):
         label=_("Context length"), required=False, min_value=1, max_value=2**31 - 1,
         help_text=_("In tokens. Empty: what the model itself says."),
     )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.offer("model", self.seen(Model))
 
     def perform(self, actor: Actor) -> ModelVersion:
         values = self.cleaned_data

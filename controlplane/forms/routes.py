@@ -3,12 +3,15 @@
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from audit.record import Actor
+from controlplane.access.lookups import routable
 from controlplane.actions.delete_route import delete_route
 from controlplane.actions.set_route import change_route, create_route
 from controlplane.models import Deployment, Project, Route
+from controlplane.roles import Permission
 
 from .base import ActionForm, dress
 
@@ -20,12 +23,13 @@ class TargetForm(forms.Form):
     """One line of the table of targets. A line without a weight is no target."""
 
     deployment = forms.ModelChoiceField(
-        Deployment.objects.filter(deleted_at=None), label=_("Deployment"), required=False, empty_label="—"
+        Deployment.objects.none(), label=_("Deployment"), required=False, empty_label="—"
     )
     weight = forms.IntegerField(label=_("Weight"), required=False, min_value=0, max_value=HIGHEST_WEIGHT)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, deployments: QuerySet[Deployment], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["deployment"].queryset = deployments  # type: ignore[attr-defined]
         dress(self)
 
     def clean(self) -> dict[str, Any]:
@@ -63,7 +67,8 @@ class TargetsForm(ActionForm):
         lines = [] if self.subject is None else [
             {"deployment": target.deployment_id, "weight": target.weight} for target in self.subject.targets.all()
         ]  # fmt: skip
-        self.targets = TargetFormSet(data, prefix="targets", initial=lines)
+        choosable = {"deployments": routable(self.standing).filter(deleted_at=None)}
+        self.targets = TargetFormSet(data, prefix="targets", initial=lines, form_kwargs=choosable)
 
     def is_valid(self) -> bool:
         fields, targets = super().is_valid(), self.targets.is_valid()
@@ -78,8 +83,12 @@ class RouteForm(TargetsForm):
 
     name = forms.CharField(label=_("Name"), max_length=128, help_text=_("What clients write as “model”."))
     project = forms.ModelChoiceField(
-        Project.objects.all(), label=_("Project"), required=False, empty_label=_("Every project")
+        Project.objects.none(), label=_("Project"), required=False, empty_label=_("Every project")
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.offer_projects(Permission.ROUTE_CREATE)
 
     def perform(self, actor: Actor) -> Route:
         values = self.cleaned_data

@@ -14,11 +14,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from controlplane import actors
-from controlplane.admin.base import may
+from controlplane.access.asking import standing_in
+from controlplane.access.lookups import access
+from controlplane.admin.base import may_somewhere
 from controlplane.errors import Invalid, Refused
 from controlplane.lifecycle import ReplicaState
 from controlplane.models import Route, User
-from controlplane.permissions import Permission
+from controlplane.roles import Permission
 from controlplane.views import playground_key
 
 MOST_MESSAGES = 200
@@ -31,15 +33,16 @@ KEY_WAITS = 30
 
 @require_GET
 def page(request: HttpRequest) -> HttpResponse:
-    if not may(request, Permission.API_KEY_CREATE):
+    if not may_somewhere(request, Permission.API_KEY_CREATE):
         raise PermissionDenied
     from django.contrib import admin  # noqa: PLC0415 - the site is made of this module
 
+    mine = access(Route, standing_in(request))
     ready = set(
-        Route.objects.filter(targets__weight__gt=0, targets__deployment__replica_set__state=ReplicaState.READY)
+        mine.filter(targets__weight__gt=0, targets__deployment__replica_set__state=ReplicaState.READY)
         .values_list("name", flat=True)
     )  # fmt: skip
-    routes = sorted(((it.name, it.name in ready) for it in Route.objects.all()), key=lambda it: (not it[1], it[0]))
+    routes = sorted(((it.name, it.name in ready) for it in mine), key=lambda it: (not it[1], it[0]))
     context = {
         **admin.site.each_context(request), "title": _("Playground"), "heading": _("Playground"), "routes": routes,
         "chosen": request.GET.get("route", ""), "gateway_url": settings.GATEWAY_URL,
@@ -50,11 +53,12 @@ def page(request: HttpRequest) -> HttpResponse:
 @require_POST
 def answer(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     """The gateway's event stream for one question; a refusal before it is ``{"error": {"message"}}``."""
-    if not isinstance(request.user, User) or not may(request, Permission.API_KEY_CREATE):
+    if not isinstance(request.user, User) or not may_somewhere(request, Permission.API_KEY_CREATE):
         return _refused(_("You may not use the playground."), 403)
     try:
         body = read_body(request.body)
-        key = playground_key.key_for(request.user, body["model"], actors.from_request(request, source="ui"))
+        actor = actors.from_request(request, source="ui")
+        key = playground_key.key_for(request.user, standing_in(request), body["model"], actor)
     except Refused as error:
         return _refused(error.message, 400)
     headers = {"authorization": f"Bearer {key.token}", "x-request-id": actors.request_id(request)}

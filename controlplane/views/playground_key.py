@@ -12,9 +12,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from audit.record import Actor
+from controlplane.access.lookups import access
 from controlplane.actions.create_api_key import create_api_key
 from controlplane.errors import Invalid
 from controlplane.models import ApiKey, Project, Route, User
+from controlplane.permissions import Permission, require
+from controlplane.roles import Standing
 
 NAME = "playground"
 LIFETIME = timedelta(hours=1)
@@ -34,13 +37,14 @@ _held: dict[tuple[int, str], Held] = {}
 _lock = threading.Lock()
 
 
-def key_for(user: User, route_name: str, actor: Actor) -> Held:
+def key_for(user: User, standing: Standing, route_name: str, actor: Actor) -> Held:
     """A key that may call the route. Raises `Refused`: unknown route, no project, or no right to make keys."""
-    project = _project_of(route_name)
+    project = _project_of(standing, route_name)
+    require(actor, Permission.API_KEY_CREATE, project)  # a key that is held already asks for the right as well
     place = (user.pk, str(project.pk))
     with _lock:
         held = _held.get(place)
-        if held and held.expires_at - MARGIN > timezone.now() and _still_good(held):
+        if held and held.expires_at - MARGIN > timezone.now() and _still_good(standing, held):
             return held
         made = create_api_key(
             project=project, name=NAME, expires_at=timezone.now() + LIFETIME, actor=actor, reason=NAME
@@ -52,16 +56,17 @@ def key_for(user: User, route_name: str, actor: Actor) -> Held:
         return kept._replace(fresh=True)
 
 
-def _still_good(held: Held) -> bool:
-    return ApiKey.objects.usable().filter(key_id=held.key_id).exists()
+def _still_good(standing: Standing, held: Held) -> bool:
+    return access(ApiKey, standing).filter(key_id=held.key_id, revoked_at=None).exists()
 
 
-def _project_of(route_name: str) -> Project:
-    """The route's own project; for a route of all projects the first one that was made."""
-    route = Route.objects.select_related("project").filter(name=route_name.replace("\x00", "")).first()
+def _project_of(standing: Standing, route_name: str) -> Project:
+    """The route's own project; for a route of all projects the person's first one."""
+    route = access(Route, standing).select_related("project").filter(name=route_name.replace("\x00", "")).first()
     if route is None:
         raise Invalid(_("There is no such route."), field="model")
-    project = route.project or Project.objects.order_by("created_at").first()
+    mine = access(Project, standing, Permission.API_KEY_CREATE)
+    project = route.project or mine.order_by("created_at").first()
     if project is None:
         raise Invalid(_("Create a project first: the question is counted for one."))
     return project

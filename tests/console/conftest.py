@@ -26,6 +26,16 @@ def bob_console(bob_user: User) -> Client:
 
 
 @pytest.fixture
+def vera_console(vera_user: User) -> Client:
+    return browser_of(vera_user)
+
+
+@pytest.fixture
+def audrey_console(audrey_user: User) -> Client:
+    return browser_of(audrey_user)
+
+
+@pytest.fixture
 def charlie_console(charlie_user: User) -> Client:
     return browser_of(charlie_user)
 

@@ -57,10 +57,10 @@ def test_last_events_tell_what_people_did(alice_console):
     assert "route.created" in page
 
 
-def test_onlooker_sees_no_register(bob_console):
+def test_onlooker_sees_no_register(vera_console):
     DeploymentFactory(name="qwen")
     write(kind="management", operation="route.created", actor_name="carol", at=timezone.now())
-    page = _live(bob_console)
+    page = _live(vera_console)
     assert "qwen" in page
     assert "carol" not in page
     assert 'data-testid="last-hour"' not in page

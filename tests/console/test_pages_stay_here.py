@@ -50,5 +50,5 @@ def test_missing_page_is_tidy(alice_console):
     assert "There is nothing here" in text(answer)
 
 
-def test_refused_page_is_tidy(bob_console):
-    assert "You may not see this" in text(bob_console.get(url("audit_event_changelist")))
+def test_refused_page_is_tidy(vera_console):
+    assert "You may not see this" in text(vera_console.get(url("audit_event_changelist")))

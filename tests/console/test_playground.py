@@ -151,8 +151,8 @@ def test_bad_question_is_refused(sent, alice_console, gateway):
     assert gateway.came == []
 
 
-def test_onlooker_is_refused(bob_console, gateway):
-    assert _post(bob_console).status_code == 403
+def test_onlooker_is_refused(vera_console, gateway):
+    assert _post(vera_console).status_code == 403
     assert not ApiKey.objects.exists()
 
 

@@ -68,15 +68,15 @@ def test_outsider_is_led_to_the_door(name, charlie_console, objects):
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_onlooker_sees_what_is_served_only(name, bob_console, objects):
-    status = bob_console.get(_path(name, objects)).status_code
+def test_onlooker_sees_what_is_served_only(name, vera_console, objects):
+    status = vera_console.get(_path(name, objects)).status_code
     assert status == (200 if name in STAFF else 405 if name == "playground_answer" else 403)
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_onlooker_changes_nothing(name, bob_console, objects, events):
+def test_onlooker_changes_nothing(name, vera_console, objects, events):
     before = len(events())
-    assert bob_console.post(_path(name, objects), {"reason": "because", "name": "n"}).status_code in {200, 403, 405}
+    assert vera_console.post(_path(name, objects), {"reason": "because", "name": "n"}).status_code in {200, 403, 405}
     assert len(events()) == before
 
 
