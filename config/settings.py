@@ -130,6 +130,7 @@ REST_FRAMEWORK = {
         "controlplane.api.authentication.ConsoleSessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["controlplane.api.permissions.Permitted"],
+    "DEFAULT_THROTTLE_CLASSES": ["controlplane.api.throttling.Rate"],
     "DEFAULT_PAGINATION_CLASS": "controlplane.api.pagination.CursorPages",
     "DEFAULT_FILTER_BACKENDS": ["controlplane.api.filters.QueryFilters"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -141,6 +142,8 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
+API_REQUESTS_PER_MINUTE = env.integer("SIGNALBOX_API_REQUESTS_PER_MINUTE", 12_000, lowest=1)
+API_STRANGERS_PER_MINUTE = env.integer("SIGNALBOX_API_STRANGERS_PER_MINUTE", 1_200, lowest=1)
 SPECTACULAR_SETTINGS = {
     "TITLE": "Signalbox management API",
     "VERSION": "1",

@@ -26,6 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for variable in ("SIGNALBOX_MASTER_KEY", "SIGNALBOX_JWT_KEY"):
         os.environ.setdefault(variable, base64.b64encode(secrets.token_bytes(32)).decode())
     os.environ.setdefault("SIGNALBOX_PLAIN_HTTP", "1")
+    os.environ.setdefault("SIGNALBOX_API_STRANGERS_PER_MINUTE", "1000000")  # all tests come from one address
     os.environ["SIGNALBOX_HOME"] = str(_home)
     for variable, make in (("DATABASE_URL", embedded.postgres), ("REDIS_URL", embedded.valkey)):
         if not os.environ.get(variable):

@@ -1,11 +1,13 @@
 """Every error as problem+json (RFC 9457). The one place where exceptions become status codes.
 
-    NotAllowed 403 · Conflict 409 · Invalid 400 · Stale 412 · DRF's own as they are · database away 503 · the rest 500
+    NotAllowed 403 · Conflict 409 · Invalid 400 · Stale 412 · too often 429 · DRF's own as they are ·
+    database away 503 · the rest 500
 
 `code` is stable; `detail` and `errors[].message` are for people and in their language. No trace and no SQL ever leaves.
 """
 
 import logging
+import math
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -18,14 +20,17 @@ from django.utils.translation import gettext as _
 from django.views import defaults
 from psycopg.errors import QueryCanceled
 from rest_framework import exceptions
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from controlplane import actors, errors
+from controlplane.api import throttling
 
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+_TURNED_AWAY = (exceptions.AuthenticationFailed, exceptions.NotAuthenticated, errors.NotAllowed)
 STATUS = {errors.NotAllowed: 403, errors.Conflict: 409, errors.Invalid: 400, errors.Refused: 409}
 
 
@@ -33,11 +38,21 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler."""
     request = context["request"]
     set_rollback()
-    problem, headers = _describe(exc)
+    problem, headers = _describe(_limited(exc, request))
     if problem["status"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("%s %s: %s", request.method, request.path, exc, exc_info=exc)
     problem["request_id"] = actors.request_id(request._request)  # noqa: SLF001 - the id hangs on Django's request
     return Response(problem, status=problem["status"], headers=headers, content_type=CONTENT_TYPE)
+
+
+def _limited(exc: Exception, request: Request) -> Exception:
+    """The exception, or that whoever is turned away comes back too often."""
+    if isinstance(exc, _TURNED_AWAY):
+        try:
+            throttling.check_refused(request)
+        except exceptions.Throttled as throttled:
+            return throttled
+    return exc
 
 
 def _describe(exc: Exception) -> tuple[dict[str, Any], dict[str, str]]:
@@ -67,6 +82,8 @@ def _refused(exc: errors.Refused) -> dict[str, Any]:
 
 
 def _from_drf(exc: exceptions.APIException) -> dict[str, Any]:
+    if isinstance(exc, exceptions.Throttled):
+        return _problem(exc.status_code, "rate_limited", _("Too many requests: wait as long as Retry-After says."))
     if not isinstance(exc, exceptions.ValidationError):
         return _problem(exc.status_code, str(exc.get_codes()), str(exc.detail))
     named = list(_named(exc.get_full_details(), ""))
@@ -81,7 +98,7 @@ def _headers(exc: exceptions.APIException) -> dict[str, str]:
     if challenge := getattr(exc, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
     if wait := getattr(exc, "wait", None):
-        headers["Retry-After"] = f"{wait:.0f}"
+        headers["Retry-After"] = str(math.ceil(wait))
     return headers
 
 

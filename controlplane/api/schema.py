@@ -30,10 +30,11 @@ _ERRORS = {
     "412": "`If-Match` names another state of the object; nothing was changed.",
     "413": "The body is too large.",
     "415": "The body is not application/json.",
+    "429": "Too many requests: `Retry-After` says for how many seconds to wait.",
     "500": "Something went wrong; the logs know more under `request_id`.",
     "503": "The database does not answer.",
 }
-_ALWAYS = {"400", "401", "403", "406", "500", "503"}
+_ALWAYS = {"400", "401", "403", "406", "429", "500", "503"}
 _PROBLEM = {
     "type": "object",
     "description": "RFC 9457. `code` is stable.",
