@@ -29,7 +29,9 @@ from inference.request import Receive, Request, Scope, Send
 from inference.scopes import check_address
 from inference.spool import Spool
 from inference.tables import Tables
-from inference.upstream import Timeouts, Upstream
+from inference.timeouts import Timeouts
+from inference.upstream import Upstream
+from inference.vitals import Vitals
 
 logger = logging.getLogger(__name__)
 
@@ -68,20 +70,23 @@ class App:
         self._redis = tables.connect(config.redis_url)
         self._gateway = Gateway(
             config,
-            Tables(self._redis, config.secret_key),
+            Tables(
+                self._redis,
+                config.secret_key,
+                Timeouts(config.connect_seconds, config.first_byte_seconds, config.chunk_seconds, config.total_seconds),
+            ),
             Register(
                 config.database_url,
                 longest_commit=config.register_seconds,
                 spool=Spool(Path(config.spool_dir), config.spool_bytes) if config.spool_dir else None,
                 on_commit=metrics.AUDIT_LAG.set,
             ),
-            Upstream(
-                Timeouts(config.connect_seconds, config.first_byte_seconds, config.chunk_seconds, config.idle_seconds)
-            ),
+            Upstream(config.idle_seconds),
             _limiter(config),
         )
         await self._gateway.limiter.start(patience=0)
         self._writing = asyncio.create_task(self._gateway.register.run())
+        self._look_after_engines()
         self._spawn(self._gateway.tables.follow())
         self._spawn(self._prune())
         self._spawn(self._report())
@@ -103,6 +108,13 @@ class App:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work))
+
+    def _look_after_engines(self) -> None:
+        vitals = Vitals(
+            self._gateway.upstream, poll_seconds=self._config.poll_seconds, hung_seconds=self._config.hung_seconds
+        )
+        self._gateway.tables.on_routes = vitals.follow
+        self._spawn(vitals.run())
 
     async def _prune(self) -> None:
         loop = asyncio.get_running_loop()
@@ -196,7 +208,7 @@ def _limiter(config: Config) -> Limiter:
         config.redis_url,
         gateways=everywhere,
         place=claim(config.workers) if everywhere == config.workers else None,
-        longest_request=max(config.first_byte_seconds, config.drain_seconds),
+        longest_request=config.total_seconds,
     )
 
 

@@ -23,7 +23,7 @@ GatewayError
 │   ├── NoReadyReplica
 │   ├── LimitsUnknown
 │   └── AuditUnavailable
-├── UpstreamError 502       carries `retriable`
+├── UpstreamError 502       carries `retriable` and `fault`
 │   ├── UpstreamTimeout 504
 │   └── UpstreamBusy 503
 ├── ClientClosed 499        never sent: nobody is there to read it
@@ -31,6 +31,8 @@ GatewayError
 """
 
 import msgspec
+
+from inference.ejection import Fault
 
 _encode = msgspec.json.Encoder().encode
 
@@ -222,10 +224,14 @@ class UpstreamError(GatewayError):
     status = 502
     code = "upstream_error"
 
-    def __init__(self, message: str = "", *, retriable: bool = False, code: str = "") -> None:
+    def __init__(
+        self, message: str = "", *, retriable: bool = False, code: str = "", fault: Fault | None = None
+    ) -> None:
         super().__init__(message)
         self.retriable = retriable
         """another replica may be asked, as long as the client has seen no byte"""
+        self.fault = fault
+        """what it says about the replica; None: nothing, or nothing bad"""
         if code:
             self.code = code
 

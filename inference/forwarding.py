@@ -1,24 +1,33 @@
 """To an engine and back: another replica is asked only as long as the client has seen no byte."""
 
+import asyncio
 import time
+from collections.abc import Hashable, Set
+from functools import partial
 from typing import NamedTuple
 
 from inference import metrics
 from inference.accounting import Record
+from inference.connection import Connection
+from inference.ejection import Fault
 from inference.endpoints.call import Call
 from inference.endpoints.endpoint import Endpoint
 from inference.endpoints.refusals import in_shape
 from inference.errors import GatewayError, NoReadyReplica, UpstreamBusy, UpstreamError
 from inference.request import JSON, Header, Request
-from inference.routing import Choice, pick
+from inference.routing import Asked, Choice, Reason, lane, pick, read_asked
 from inference.snapshot import Route
-from inference.sse import EventStream
-from inference.upstream import Connection, Exchange, Upstream
+from inference.sse import EventStream, StreamFormat, Usage
+from inference.upstream import Exchange, Upstream
 
 LARGEST_WHOLE = 1024 * 1024
 """plain answers up to this size are taken whole before the client sees a byte; longer ones flow"""
+TAIL = 64 * 1024
+"""bytes at the end of a longer one in which its usage is looked for"""
+MOST_LOOKS = 8
+"""at what may be its beginning"""
 MOST_ATTEMPTS = 3
-_turns: dict[str, int] = {}
+_turns: dict[Hashable, int] = {}
 
 
 class Reply:
@@ -68,34 +77,97 @@ class Passage(NamedTuple):
 
 async def forward(upstream: Upstream, passage: Passage) -> Reply:
     """The answer of the first replica that gives one. Raises `NoReadyReplica` or the last `UpstreamError`."""
-    route, request, record = passage.route, passage.request, passage.record
-    turn = _turns[route.name] = _turns.get(route.name, -1) + 1
+    route, request, record, rotation = passage.route, passage.request, passage.record, upstream.rotation
+    asked = read_asked(
+        route, endpoint=passage.endpoint.name, prompt_tokens=passage.call.estimated_tokens,
+        headers=request.scope["headers"],
+    )  # fmt: skip
+    sequence = lane(route, asked)
+    turn = _turns[sequence] = _turns.get(sequence, -1) + 1
     tried: set[str] = set()
     failed: UpstreamError | None = None
+    now = asyncio.get_running_loop().time()
+    ends_at = now + route.timeouts.total
+    request.exchange.route_on = partial(_has_another, upstream, route, asked=asked, tried=tried)
     while len(tried) < MOST_ATTEMPTS:
-        choice = pick(route, turn=turn, in_flight=upstream.in_flight, tried=tried)
+        choice = pick(
+            route, turn=turn, in_flight=upstream.in_flight, kv_use=rotation.kv_use, ejected=rotation.out(now),
+            tried=tried, asked=asked,
+        )  # fmt: skip
         if choice is None:
             break
         record.choice, record.attempts, request.target = choice, record.attempts + 1, choice.target
         metrics.TALLY.count(metrics.ROUTED, (choice.target.deployment, choice.reason.value))
         try:
-            return await _attempt(upstream, passage, choice)
+            reply = await _attempt(upstream, passage, choice, ends_at, now)
         except UpstreamError as exc:
             metrics.UPSTREAM_FAILURES.labels(choice.target.deployment, choice.replica.name, exc.code).inc()
-            if not exc.retriable:
+            if not _may_ask_another(upstream, choice, exc, now):
                 raise
             tried.add(choice.replica.name)
-            failed = exc
+            failed, now = exc, asyncio.get_running_loop().time()
+        else:
+            request.exchange.route_on = None
+            return reply
     raise failed or NoReadyReplica(
         f"No replica of {route.name!r} is ready. Its deployments may be starting or scaled to zero: see the console."
     )
 
 
-async def _attempt(upstream: Upstream, passage: Passage, choice: Choice) -> Reply:
+def _has_another(
+    upstream: Upstream, route: Route, name: str, now: float, *, asked: Asked | None, tried: Set[str]
+) -> bool:
+    """Whether a request that waits for the replica of that name could as well go to one that is in rotation."""
+    if len(tried) + 1 >= MOST_ATTEMPTS:
+        return False
+    choice = pick(
+        route, turn=0, in_flight=upstream.in_flight, ejected=upstream.rotation.out(now), tried={*tried, name},
+        asked=asked,
+    )  # fmt: skip
+    return choice is not None and choice.reason is not Reason.ALL_EJECTED
+
+
+def _may_ask_another(upstream: Upstream, choice: Choice, error: UpstreamError, began: float) -> bool:
+    """Tell the rotation what an attempt that `began` then has failed of, and say whether that can be made good."""
+    name = choice.replica.name
+    if error.fault is Fault.SILENT and upstream.moved_since(name, began):
+        # Not silent but slow. Others would be, too, and have the same work on top.
+        upstream.rotation.told_nothing(name)
+        return False
+    if error.fault is None or error.fault is Fault.HUNG:
+        upstream.rotation.told_nothing(name)
+    else:
+        upstream.rotation.failed(
+            choice.target.deployment, choice.replica, error.fault, began=began, now=asyncio.get_running_loop().time(),
+            why=str(error.__cause__ or error),
+        )  # fmt: skip
+    return error.retriable
+
+
+async def _attempt(upstream: Upstream, passage: Passage, choice: Choice, ends_at: float, began: float) -> Reply:
+    """One replica's answer, taken until the client can have the first of it."""
+    rotation, name = upstream.rotation, choice.replica.name
+    if rotation.clean:  # nearly always: nothing to tell when all is well
+        reply = await _ask(upstream, passage, choice, ends_at)
+    else:
+        rotation.picked(name, began)
+        try:
+            reply = await _ask(upstream, passage, choice, ends_at)
+        except UpstreamError:
+            raise
+        except BaseException:
+            rotation.told_nothing(name)
+            raise
+    if not rotation.clean:
+        rotation.succeeded(name, began)
+    return reply
+
+
+async def _ask(upstream: Upstream, passage: Passage, choice: Choice, ends_at: float) -> Reply:
     request = passage.request
     message = _message(passage, choice)
     request.asked_at = request.asked_at or time.perf_counter()
-    connection = await upstream.send(choice.replica, message, request.exchange)
+    connection = await upstream.send(choice.replica, message, request.exchange, passage.route.timeouts, ends_at)
     reply = Reply(upstream, request.exchange, choice, connection)
     try:
         _check_accepted(connection.status)
@@ -126,9 +198,14 @@ def _check_accepted(status: int) -> None:
     if status == 503:
         raise UpstreamBusy(retriable=True)
     if status >= 500:
-        raise UpstreamError(f"The engine failed with status {status}.", retriable=status in {502, 504})
+        # One that it does not know what to do with is the request's own; all others may be this engine's end.
+        fault = None if status == 501 else Fault.FAILED
+        raise UpstreamError(f"The engine failed with status {status}.", retriable=fault is not None, fault=fault)
     if status in {401, 403}:
-        raise UpstreamError("The engine does not accept the gateway's key.", retriable=True, code="upstream_refused")
+        raise UpstreamError(
+            "The engine does not accept the gateway's key.",
+            retriable=True, code="upstream_refused", fault=Fault.KEY_REFUSED,
+        )  # fmt: skip
 
 
 async def relay(passage: Passage, reply: Reply) -> None:
@@ -142,13 +219,14 @@ async def relay(passage: Passage, reply: Reply) -> None:
 async def _relay_plain(passage: Passage, reply: Reply) -> None:
     """A body that was taken whole leaves at once; a longer one flows, its last piece held back for the record."""
     request, record, connection = passage.request, passage.record, reply.connection
-    piece = await connection.read()
+    piece, tail = await connection.read(), b""
     while not connection.ended:
         if not request.status:
             await record.durable()
             await request.begin(connection.status, reply.headers)
         record.output.update(piece)
         await request.write(piece, more=True)
+        tail = (tail + piece)[-TAIL:]
         piece = await connection.read()
     piece += await connection.read()
     headers = reply.headers
@@ -156,14 +234,35 @@ async def _relay_plain(passage: Passage, reply: Reply) -> None:
         piece = in_shape(passage.endpoint, connection.status, piece, passage.call.model, request.id)
         headers[0] = JSON
     record.output.update(piece)
-    if not request.status:
-        record.usage, _ = passage.endpoint.stream.read(piece)
+    read_usage = usage_at_end if request.status else usage_of_all
+    record.usage = read_usage(passage.endpoint.stream, tail + piece)
     request.exchange.check()
     await record.close("ok" if connection.status < 400 else "refused_by_engine", connection.status)
     if not request.status:
         await request.answer(connection.status, piece, headers)
     else:
         await request.write(piece, more=False)
+
+
+def usage_of_all(fmt: StreamFormat, body: bytes) -> Usage | None:
+    """The usage in a whole answer."""
+    return fmt.read(body)[0]
+
+
+def usage_at_end(fmt: StreamFormat, tail: bytes) -> Usage | None:
+    """The usage in an answer of which only the end is at hand. Engines write it behind what they generated.
+
+    What follows it has to close the answer's object and nothing else, so one that lies deeper is not taken for it. Nor
+    is one in a text: quotes are escaped there.
+    """
+    start = len(tail)
+    for _ in range(MOST_LOOKS):
+        start = tail.rfind(fmt.usage, 0, start)
+        if start < 0:
+            break
+        if usage := fmt.read(b"{" + tail[start:])[0]:
+            return usage
+    return None
 
 
 async def _relay_stream(passage: Passage, reply: Reply) -> None:

@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from inference.contract.limits import LimitTable
-from inference.contract.tables import ReplicaEntry, RouteEntry, RouteTable, RuleEntry, TargetEntry, TimeoutsEntry
+from inference.contract.tables import ReplicaEntry, RouteEntry, RouteTable, RuleEntry, TargetEntry
 from inference.limits import LimitBook
 from inference.rota import Rota, rota
 from inference.rules import Conditions, conditions
+from inference.timeouts import DEFAULTS, Timeouts
 
 
 class Trust(NamedTuple):
@@ -86,7 +87,7 @@ class Route(msgspec.Struct, frozen=True):
     rule_groups: tuple[tuple[Group, ...], ...] = ()
     """where a request goes that falls under a rule, rule by rule: first these, while they have nobody the next"""
     affinity_header: bytes = b""
-    timeouts: TimeoutsEntry = TimeoutsEntry()
+    timeouts: Timeouts = DEFAULTS
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -102,9 +103,12 @@ class Snapshot(msgspec.Struct, frozen=True):
 EMPTY = Snapshot(MappingProxyType({}))
 
 
-def build(table: RouteTable, limits: LimitBook = EMPTY.limits) -> Snapshot:
-    """The snapshot of a published table. A replica whose URL cannot be used is left out, not fatal."""
-    routes = {entry.name: _route(entry) for entry in table.routes}
+def build(table: RouteTable, limits: LimitBook = EMPTY.limits, timeouts: Timeouts = DEFAULTS) -> Snapshot:
+    """The snapshot of a published table. A replica whose URL cannot be used is left out, not fatal.
+
+    `timeouts` are the gateway's own, for what a route leaves open.
+    """
+    routes = {entry.name: _route(entry, timeouts) for entry in table.routes}
     addresses = (
         replica.address for route in routes.values() for target in route.targets for replica in target.replicas
     )
@@ -116,7 +120,7 @@ def with_limits(snapshot: Snapshot, table: LimitTable) -> Snapshot:
     return msgspec.structs.replace(snapshot, limits=LimitBook(table))
 
 
-def _route(entry: RouteEntry) -> Route:
+def _route(entry: RouteEntry, timeouts: Timeouts) -> Route:
     targets = [(_target(target), target.weight) for target in entry.targets if target.weight > 0]
     return Route(
         name=entry.name,
@@ -128,7 +132,7 @@ def _route(entry: RouteEntry) -> Route:
         rules=tuple(conditions(rule) for rule in entry.rules),
         rule_groups=tuple(_rule_groups(rule, targets) for rule in entry.rules),
         affinity_header=entry.affinity_header.lower().encode(),
-        timeouts=entry.timeouts,
+        timeouts=timeouts.of_route(entry.timeouts),
     )
 
 

@@ -6,7 +6,7 @@ What is known stays known: a wiped or absent Redis changes nothing until a new g
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from inference.contract import limits, tables
 from inference.contract.engine_keys import EngineKeys
 from inference.errors import TablesMissing
 from inference.snapshot import Snapshot
+from inference.timeouts import DEFAULTS, Timeouts
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ Changes = list[tuple[bytes, Mapping[bytes, bytes]]]
 class Tables:
     """Routes and limits as a snapshot, keys as they were published (each is decoded when it is first used)."""
 
-    def __init__(self, redis: Redis, secret_key: str) -> None:
+    def __init__(self, redis: Redis, secret_key: str, timeouts: Timeouts = DEFAULTS) -> None:
+        self._timeouts = timeouts
         self._engine_keys = EngineKeys(secret_key)
         self._redis: Any = redis  # its stubs leave open whether an answer is bytes or text; here all are bytes
         self._generation: bytes | None = None
@@ -40,6 +42,8 @@ class Tables:
         self._checked = 0.0
         self._snapshot = snapshot.EMPTY
         self.keys: dict[str, bytes] = {}
+        self.on_routes: Callable[[Snapshot], None] = lambda _: None
+        """told whenever routes were read"""
         self.trouble = "tables not read yet"
         """why Redis cannot be followed now; empty when it can"""
 
@@ -118,7 +122,8 @@ class Tables:
     def _take_routes(self, payload: bytes | None) -> None:
         if payload is not None:
             table = self._engine_keys.opened(tables.decode_routes(payload), logger.error)
-            self._snapshot = snapshot.build(table, self._snapshot.limits)
+            self._snapshot = snapshot.build(table, self._snapshot.limits, self._timeouts)
+            self.on_routes(self._snapshot)
 
     def _take_limits(self, payload: bytes | None) -> None:
         """Absent limits change nothing: a limit is taken away by a table without it, never by a lost one."""

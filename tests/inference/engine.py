@@ -1,10 +1,12 @@
 """A stand-in for an engine: answers as scripted and writes down what it was asked. Faults are its purpose.
 
-It runs on the test's event loop; each connection is served by `script(engine, request, writer)`.
+It runs on the test's event loop; each connection is served by `script(engine, request, writer)`. Only its metrics it
+tells by itself; connections on which it is asked for nothing else are not counted.
 """
 
 import asyncio
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,11 +38,15 @@ class Engine:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     """a connection was closed by the other side"""
     url: str = ""
+    metrics: Callable[[], str] | None = None
+    """what it tells of itself; without them 404"""
+    polls: int = 0
+    tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> "Engine":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -56,11 +62,16 @@ class Engine:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        self.connections += 1
-        self.open += 1
         serving = asyncio.ensure_future(asyncio.sleep(0))
+        counted = False
         try:
             while (asked := await read_request(reader)) is not None:
+                if asked.line.startswith("GET /metrics "):
+                    await self._tell_metrics(writer)
+                    continue
+                self.connections += not counted
+                self.open += not counted
+                counted = True
                 self.asked.append(asked)
                 serving = asyncio.create_task(self.script(self, asked, writer))
                 closed = asyncio.create_task(reader.read(1)) if not reader.at_eof() else None
@@ -75,10 +86,17 @@ class Engine:
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             serving.cancel()  # asyncio's streams complain of a cancelled server task, so this one ends in peace
         finally:
-            self.open -= 1
-            self.gone.set()
+            if counted:
+                self.open -= 1
+                self.gone.set()
             self._tasks.discard(task)
             writer.close()
+
+    async def _tell_metrics(self, writer: asyncio.StreamWriter) -> None:
+        self.polls += 1
+        text = "" if self.metrics is None else self.metrics()
+        writer.write(plain(text.encode(), 404 if self.metrics is None else 200))
+        await writer.drain()
 
 
 async def read_request(reader: asyncio.StreamReader) -> Asked | None:

@@ -1,0 +1,73 @@
+"""Whether an engine moves on, by what was heard from it. Pure: time comes in as an argument.
+
+A health check does not show it: the server in front of a hung engine still answers. What shows it are the bytes of its
+answers, and the counters in its metrics that move with each step. An engine is
+
+- *stalled* if its metrics answer and say that there is work, or we know of some, and for some seconds no counter moved
+  and no byte came. The step alone stands still, as in a deadlock of its GPUs.
+- *deaf* if not even its metrics answer, more than once in a row, and for some seconds no byte came.
+
+An engine whose metrics have never told steps is neither: it may just be slow, and nothing else can be known of it.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from inference.engine_metrics import Sample
+
+DEAF_POLLS = 2
+"""polls in a row without an answer"""
+
+
+class Verdict(StrEnum):
+    ALIVE = "alive"
+    STALLED = "stalled"
+    DEAF = "deaf"
+
+
+class Pulse(msgspec.Struct):
+    """One engine as this process knows it. Times are seconds of one monotonic clock."""
+
+    alive_at: float
+    """the last sign of life, or the last moment at which none was due"""
+    answered_at: float = 0.0
+    """by the metrics"""
+    unanswered: int = 0
+    """polls in a row"""
+    sample: Sample = Sample()
+    verdict: Verdict = Verdict.ALIVE
+    """as it was last judged"""
+
+    def heard(self, at: float) -> None:
+        """A byte of an answer came."""
+        self.alive_at = max(self.alive_at, at)
+
+    def answered(self, sample: Sample, now: float) -> None:
+        """A poll was answered. It is a sign of life if a counter has moved, or if the engine was deaf."""
+        if sample.steps != self.sample.steps or self.verdict is Verdict.DEAF:
+            self.alive_at = now
+        self.sample, self.answered_at, self.unanswered = sample, now, 0
+
+    def ignored(self) -> None:
+        """A poll was not answered."""
+        self.unanswered += 1
+
+    def pardon(self, seconds: float) -> None:
+        """For so long nobody looked: it does not count as silence."""
+        self.alive_at += seconds
+
+    def judge(self, now: float, *, in_flight: int, patience: float) -> Verdict:
+        """What it is now, after `patience` seconds of silence. `in_flight` are our own requests there."""
+        if not self.unanswered and not in_flight and not self.sample.working:
+            self.alive_at = max(self.alive_at, now)  # no sign is due where there is nothing to do
+        self.verdict = self._judge(now, patience)
+        return self.verdict
+
+    def _judge(self, now: float, patience: float) -> Verdict:
+        if not self.sample.steps:
+            return Verdict.ALIVE
+        if self.unanswered >= DEAF_POLLS and now - self.alive_at >= patience:
+            return Verdict.DEAF
+        # Only what the metrics have confirmed counts: between two polls the engine may have moved.
+        return Verdict.STALLED if self.answered_at - self.alive_at >= patience else Verdict.ALIVE
