@@ -1,7 +1,8 @@
 """uvicorn's HTTP protocol, made strict: limits on the request head, on slow senders and on stalled readers.
 
 It also tells the application at once when a client leaves (``scope["on_disconnect"]``). ASGI tells it only to somebody
-who waits in ``receive``: a task per request that the hot path can do without.
+who waits in ``receive``: a task per request that the hot path can do without. A body that is there when the application
+begins stands in ``scope["body"]``.
 """
 
 import asyncio
@@ -32,44 +33,42 @@ def _split(url: bytes) -> tuple[str, bytes, bytes]:
 
 
 class Cycle(RequestResponseCycle):
-    """uvicorn's, with a lean `send`: the head waits for the first piece of the body, so that both leave in one write.
-
-    Our header lines are well formed when their line feeds are as many as they.
-    """
+    """uvicorn's, with a lean `send`: the head waits for the first piece of the body; both leave in one write."""
 
     _head = b""
 
     async def send(self, message: Any) -> None:
-        if self.scope["method"] != "POST" or self.waiting_for_100_continue or not (self.keep_alive or self._head):
-            await super().send(message)
-            return
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
         if self.disconnected:
             return
-        if not self.response_started:
-            self._hold_head(message["status"], message["headers"])
-        elif not self.response_complete:
-            self._send_body(message["body"], more=message["more_body"])
+        if message["type"] == "http.response.start":
+            self._hold_head(message["status"], [*self.default_headers, *message["headers"]])
         else:
-            await super().send(message)
+            self._send_body(message["body"], more=message["more_body"])
 
     def _hold_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        lines = [STATUS_LINE[status]]
-        chunked = True
-        for name, value in (*self.default_headers, *headers):
-            if name == b"content-length":
-                chunked, self.expected_content_length = False, int(value)
-            elif name == b"connection":
-                self.keep_alive = False
-            lines.append(b"%b: %b\r\n" % (name, value))
+        named = dict(headers)
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        if b"connection" in named:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        length = named.get(b"content-length")
+        if length is None:
+            lines.append(b"transfer-encoding: chunked\r\n")
+        # They are well formed when their line ends are as many as they.
         head = b"".join(lines)
         if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
             raise RuntimeError("A header's value holds a line end.")
-        self.response_started, self.chunked_encoding = True, chunked
-        self._head = head + (b"transfer-encoding: chunked\r\n\r\n" if chunked else b"\r\n")
+        self.waiting_for_100_continue = False
+        self.response_started, self.chunked_encoding = True, length is None
+        self.expected_content_length = int(length or 0)
+        self._head = STATUS_LINE[status] + head + b"\r\n"
 
     def _send_body(self, body: bytes, *, more: bool) -> None:
+        if self.response_complete:
+            raise RuntimeError("The answer was complete.")
         head, self._head = self._head, b""
         if self.chunked_encoding:
             if body:
@@ -80,6 +79,8 @@ class Cycle(RequestResponseCycle):
             raise RuntimeError("The body is not as long as its head said.")
         else:
             self.expected_content_length -= len(body)
+        if self.scope["method"] == "HEAD":
+            body = b""
         if head or body:
             self.transport.write(head + body if head else body)
         if not more:
@@ -110,10 +111,16 @@ class StrictProtocol(HttpToolsProtocol):
         self._stalled: asyncio.TimerHandle | None = None
         self._running: RequestResponseCycle | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._base: dict[str, Any] = {}
+        """what the scopes of all its requests have in common"""
         self._idle_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._base = {
+            "type": "http", "asgi": {"version": self.asgi_version, "spec_version": "2.3"}, "scheme": self.scheme,
+            "server": self.server, "client": self.client, "root_path": "", "state": {},
+        }  # fmt: skip
         self._timer = self.loop.call_later(self.limits.header_seconds, self._head_too_slow)
 
     def data_received(self, data: bytes) -> None:
@@ -129,7 +136,8 @@ class StrictProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(self.limits.header_seconds, self._head_too_slow)
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url, self.expect_100_continue, self.headers = b"", False, []
+        self.scope = cast("Any", {**self._base, "headers": self.headers})
         self._head_bytes = max(self._head_bytes, 1)  # also when it came together with the end of another request
 
     def on_headers_complete(self) -> None:
@@ -173,10 +181,11 @@ class StrictProtocol(HttpToolsProtocol):
             self.pipeline.appendleft((cycle, self.app))
 
     def on_message_complete(self) -> None:
-        cast("dict[str, Any]", self.scope)["complete"] = True
         self._in_head = True  # what comes next is the head of another request
         self._stop_timer()
         if self.cycle is not None:
+            cast("dict[str, Any]", self.scope)["body"] = self.cycle.body
+            self.flow.resume_reading()  # a large body had it paused, and then nobody would see the client leave
             super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:

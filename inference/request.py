@@ -190,8 +190,9 @@ class Request:
         length = self._headers.get(b"content-length", b"0")
         if len(length) > 15 or int(length) > most:
             raise BodyTooLarge(f"The request body is larger than {most} bytes.")
-        if self.scope.get("complete"):  # most bodies are there at once: nothing to wait for
-            return self._checked(await self._receive(), most)
+        whole: bytearray | None = self.scope.get("body")
+        if whole is not None:  # most bodies are there at once: nothing to wait for
+            return self._checked({"type": "http.request", "body": bytes(whole)}, most)
         pieces: list[bytes] = []
         try:
             async with asyncio.timeout(seconds):
