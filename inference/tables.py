@@ -97,6 +97,7 @@ class Tables:
 
     async def _apply(self, changes: Changes) -> None:
         self._position = changes[-1][0]
+        await self._take_keys(changes, self.keys)  # first of all: a revocation waits for nothing else
         kinds = {fields.get(b"kind", b"").decode() for _, fields in changes}
         # A full batch may hide that older entries were trimmed away, and costs more than reading everything.
         if tables.CHANGE_ALL in kinds or len(changes) >= CHANGES_A_READ:
@@ -106,18 +107,19 @@ class Tables:
             self._take_routes(await self._redis.get(tables.ROUTES))
         if tables.CHANGE_LIMITS in kinds:
             self._take_limits(await self._redis.get(limits.TABLE))
-        key = tables.CHANGE_KEY.encode()
-        await self._take_keys({fields.get(b"id", b"").decode() for _, fields in changes if fields.get(b"kind") == key})
 
-    async def _take_keys(self, ids: set[str]) -> None:
-        if not ids:
+    async def _take_keys(self, changes: Changes, *into: dict[str, bytes]) -> None:
+        """Bring the keys that `changes` name up to date."""
+        key = tables.CHANGE_KEY.encode()
+        names = sorted({fields.get(b"id", b"").decode() for _, fields in changes if fields.get(b"kind") == key})
+        if not names:
             return
-        names = sorted(ids)
         for name, entry in zip(names, await self._redis.hmget(tables.KEYS, names), strict=True):
-            if entry is None:
-                self.keys.pop(name, None)
-            else:
-                self.keys[name] = entry
+            for keys in into:
+                if entry is None:
+                    keys.pop(name, None)
+                else:
+                    keys[name] = entry
 
     def _take_routes(self, payload: bytes | None) -> None:
         if payload is not None:
@@ -153,12 +155,19 @@ class Tables:
         logger.info("tables loaded: %d routes, %d keys", len(self._snapshot.routes), len(keys))
 
     async def _scan_keys(self) -> dict[str, bytes]:
-        """All keys, in batches, so that requests are served while 100,000 of them arrive."""
+        """All keys, in batches, so that requests are served while 100,000 of them arrive.
+
+        What is revoked meanwhile is out at once, not only when the last batch has come.
+        """
         keys: dict[str, bytes] = {}
-        cursor = 0
+        cursor, position = 0, self._position
         while True:
             cursor, batch = await self._redis.hscan(tables.KEYS, cursor, count=KEYS_A_SCAN)
             keys.update((name.decode(), entry) for name, entry in batch.items())
+            if answer := await self._redis.xread({tables.CHANGES: position}, count=CHANGES_A_READ):
+                changes = answer[0][1]
+                await self._take_keys(changes, self.keys, keys)
+                position = changes[-1][0]
             if cursor == 0:
                 return keys
 

@@ -155,6 +155,46 @@ async def test_starts_with_a_hundred_thousand_keys_in_five_seconds(
     await redis.aclose()
 
 
+class Endless:
+    """A Redis whose keys, once `slow`, never come to an end."""
+
+    def __init__(self, redis: Any) -> None:
+        self._redis = redis
+        self.slow = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._redis, name)
+
+    async def hscan(self, *args: Any, **kwargs: Any) -> Any:
+        cursor, batch = await self._redis.hscan(*args, **kwargs)
+        await asyncio.sleep(0.01)
+        return (1 if self.slow else cursor), batch
+
+
+async def test_revocation_does_not_wait_until_everything_is_read(publisher: Publisher, redis_url: str) -> None:
+    first, second = new_key(), new_key()
+    publisher.all(keys=(first, second))
+    redis = connect(redis_url)
+    endless = Endless(redis)
+    known = Tables(endless)  # type: ignore[arg-type]
+    following = asyncio.create_task(known.follow())
+    await eventually(lambda: known.loaded)
+    endless.slow = True
+    try:
+        with publisher.client.pipeline() as together:
+            together.xadd(tables.CHANGES, {"kind": tables.CHANGE_ALL, "id": ""})
+            Publisher(together).revoke(first)
+            together.execute()
+        await eventually(lambda: first.entry.id not in known.keys)
+        publisher.revoke(second)
+        await eventually(lambda: second.entry.id not in known.keys)
+    finally:
+        endless.slow = False
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await redis.aclose()
+
+
 class Deaf:
     """A Redis client that loses a cancellation, as redis-py sometimes does."""
 
@@ -170,7 +210,9 @@ class Deaf:
     async def hscan(self, *_: Any, **__: Any) -> tuple[int, dict[bytes, bytes]]:
         return 0, {}
 
-    async def xread(self, *_: Any, **__: Any) -> list[Any]:
+    async def xread(self, *_: Any, block: int = 0, **__: Any) -> list[Any]:
+        if not block:
+            return []
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(10)
         return []
