@@ -32,6 +32,8 @@ class Engine:
     """``async with Engine(script)``; `url` is where it answers."""
 
     script: Script
+    port: int = 0
+    """0: any that is free"""
     asked: list[Asked] = field(default_factory=list)
     connections: int = 0
     open: int = 0
@@ -44,13 +46,17 @@ class Engine:
     tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> "Engine":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
         self.url = f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    def refuse(self) -> None:
+        """Take no new connection."""
         self._server.close()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.refuse()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,100 @@
+"""Proofs of the promises: ``make test`` runs them with small counts, ``make soak`` with the full ones and a table.
+
+@pytest.mark.proof("L4", seconds=120)
+async def test_...(proof: Proof) -> None: ...
+"""
+
+import platform
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.inference.conftest import (  # noqa: F401 - the fixtures of a running gateway
+    database_url,
+    engine,
+    fleet,
+    gateway_database,
+    key,
+    publisher,
+    redis_url,
+    register,
+    start,
+)
+from tests.proofs.proof import Proof, Row, table
+
+RESULT = Path(__file__).parents[2] / "bench" / "results" / "soak.md"
+AFTER_ITS_BOUND = 180
+"""seconds that a proof may take to start, to finish its round and to clean up before it is broken off"""
+ROWS: list[Row] = []
+_PROOF = pytest.StashKey[Proof]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="the full counts of the promises")
+    parser.addoption("--only", default="", help="promises to prove: L1,F3")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--soak", default=False):
+        return
+    wanted = {name.strip().upper() for name in config.getoption("--only").split(",") if name.strip()}
+    proofs = {item: marker.args[0] for item in items if (marker := item.get_closest_marker("proof"))}
+    if unknown := wanted - set(proofs.values()):
+        raise pytest.UsageError(
+            f"no proof of {', '.join(sorted(unknown))}; there are {', '.join(sorted({*proofs.values()}))}"
+        )
+    chosen = [item for item in items if not wanted or proofs.get(item) in wanted]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+    for item in items:
+        marker = item.get_closest_marker("proof")
+        item.add_marker(pytest.mark.timeout((marker.kwargs["seconds"] if marker else 60) + AFTER_ITS_BOUND))
+
+
+@pytest.fixture
+def proof(request: pytest.FixtureRequest) -> Iterator[Proof]:
+    """The proof that this test is marked as."""
+    marker = request.node.get_closest_marker("proof")
+    made = Proof(*marker.args, **marker.kwargs, soak=request.config.getoption("--soak", default=False))
+    request.node.stash[_PROOF] = made
+    yield made
+    ROWS.extend(made.rows)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """A test whose rows do not all hold has failed, however it went on."""
+    yield
+    if _PROOF in item.stash and (broken := item.stash[_PROOF].broken):
+        pytest.fail("; ".join(broken), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A proof that could not be brought to its end stands in the table too."""
+    report = yield
+    marker = item.get_closest_marker("proof")
+    if marker and report.failed and not (_PROOF in item.stash and item.stash[_PROOF].broken) and call.excinfo:
+        ROWS.append(Row(marker.args[0], item.name, "", "", f"{report.when}: {call.excinfo.typename}", held=False))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if not ROWS:
+        return
+    soak = config.getoption("--soak", default=False)
+    machine = f"{time.strftime('%Y-%m-%d')}, {psutil.cpu_count()} cores, Python {platform.python_version()}"
+    text = f"{machine}, load average before and after: {_BEFORE:.1f}, {psutil.getloadavg()[0]:.1f}\n\n{table(ROWS)}"
+    terminalreporter.section("promises, full counts" if soak else "promises, small counts")
+    terminalreporter.write_line(text)
+    if soak and not config.getoption("--only"):
+        RESULT.write_text(f"# The promises\n\n`make soak`. {text}")
+        terminalreporter.write_line(f"written to {RESULT.relative_to(Path.cwd())}")
+
+
+_BEFORE = psutil.getloadavg()[0]
