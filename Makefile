@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 SOURCES := config controlplane audit workers inference tests bench manage.py
 
-.PHONY: help up setup check test bench format lock messages
+.PHONY: help up setup check test soak bench format lock messages
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ check: setup ## format, lint, types, import contracts, migrations, settings, tem
 
 test: setup ## every test, the real engine and the real browser included
 	$(VENV)/python -m pytest
+
+soak: setup ## the promises at their full counts, one after the other, with a table at the end (ONLY=L1,F3: some of them)
+	$(VENV)/python -m pytest tests/proofs --soak --only "$(ONLY)" -p no:randomly --tb=short
 
 bench: setup ## the gateway against nginx, the limiter, and 100,000 keys, each in one run on this machine
 	$(VENV)/python -m bench.race

@@ -1,31 +1,12 @@
-"""A client that leaves closes its engine connection at once, and the register says so."""
+"""Clients that leave in the oddest moments; `tests/proofs/test_f3_clients_leave.py` has the common ones."""
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
-
 from tests.inference.conftest import Gateway, RegisterReader, Start, eventually, route
 from tests.inference.engine import STREAM_HEAD, Asked, Engine, chunk, delta, silence
-
-SOON = 0.2
-
-
-async def endless(engine: Engine, asked: Asked, writer: asyncio.StreamWriter) -> None:
-    writer.write(STREAM_HEAD)
-    while True:
-        writer.write(chunk(delta("x")))
-        await writer.drain()
-        await asyncio.sleep(0.01)
-
-
-async def slow_stream(engine: Engine, asked: Asked, writer: asyncio.StreamWriter) -> None:
-    writer.write(STREAM_HEAD + chunk(delta("x")))
-    await writer.drain()
-    await asyncio.sleep(3600)
 
 
 @asynccontextmanager
@@ -38,36 +19,6 @@ async def raw_chat(
     writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     yield reader, writer
     writer.close()
-
-
-async def leave_and_time(engine: Engine, writer: asyncio.StreamWriter) -> float:
-    engine.gone.clear()
-    left = time.monotonic()
-    writer.transport.abort()
-    await asyncio.wait_for(engine.gone.wait(), 5)
-    return time.monotonic() - left
-
-
-@pytest.mark.parametrize("stream", [False, True])
-async def test_before_the_first_byte(start: Start, register: RegisterReader, stream: bool) -> None:
-    async with Engine(silence) as engine:
-        gateway = await start(route("smol", engine.url))
-        async with raw_chat(gateway, stream=stream) as (_, writer):
-            await eventually(lambda: engine.asked)
-            assert await leave_and_time(engine, writer) <= SOON
-    await eventually(lambda: register.rows(kind="outcome"))
-    outcome = register.rows(kind="outcome")[0]
-    assert (outcome["status"], outcome["status_code"]) == ("client_closed", 499)
-
-
-@pytest.mark.parametrize("script", [endless, slow_stream])
-async def test_in_the_middle_of_a_stream(start: Start, register: RegisterReader, script: object) -> None:
-    async with Engine(script) as engine:  # type: ignore[arg-type]
-        gateway = await start(route("smol", engine.url))
-        async with raw_chat(gateway, stream=True) as (reader, writer):
-            await reader.readuntil(b"data: ")
-            assert await leave_and_time(engine, writer) <= SOON
-    await eventually(lambda: register.rows(kind="outcome", status="client_closed"))
 
 
 async def test_many_leave_at_once(start: Start, register: RegisterReader) -> None:
