@@ -176,7 +176,7 @@ async def test_revocation_does_not_wait_until_everything_is_read(publisher: Publ
     publisher.all(keys=(first, second))
     redis = connect(redis_url)
     endless = Endless(redis)
-    known = Tables(endless)  # type: ignore[arg-type]
+    known = Tables(endless, os.environ["SECRET_KEY"])  # type: ignore[arg-type]
     following = asyncio.create_task(known.follow())
     await eventually(lambda: known.loaded)
     endless.slow = True
