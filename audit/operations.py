@@ -28,6 +28,8 @@ class Operation(StrEnum):
     PROJECT_CREATED = "project.created"
     PROJECT_CHANGED = "project.changed"
     API_KEY_CREATED = "api_key.created"
+    API_KEY_CHANGED = "api_key.changed"
+    API_KEY_ROTATED = "api_key.rotated"
     API_KEY_REVOKED = "api_key.revoked"
     LIMIT_CHANGED = "limit.changed"
     LIMIT_REMOVED = "limit.removed"

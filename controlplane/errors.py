@@ -6,6 +6,9 @@ Refused
 └── Invalid         a value is wrong; `field` names it
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class Refused(Exception):
     """The action was refused and changed nothing."""
@@ -33,3 +36,12 @@ class Invalid(Refused):
     def __init__(self, message: str, *, field: str = "", code: str | None = None) -> None:
         super().__init__(message, code=code)
         self.field = field
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """Name the field of an `Invalid` by where it stands: ``limits[0].concurrency``."""
+    try:
+        yield
+    except Invalid as exc:
+        raise Invalid(exc.message, field=f"{place}.{exc.field}" if exc.field else place, code=exc.code) from exc

@@ -132,6 +132,8 @@ def key_entry(key: ApiKey) -> tables.KeyEntry:
         cidrs=tuple(key.cidrs) if key.cidrs else None,
         media_hosts=tuple(key.project.media_hosts),
         register_mode=key.project.register_mode,
+        previous_digest=key.previous_digest if key.overlapping else "",
+        previous_expires=key.previous_expires_at.timestamp() if key.previous_expires_at else 0.0,
         limits=tuple(_limit_entry(limit) for limit in key.limits.all()),
     )
 

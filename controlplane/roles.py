@@ -34,6 +34,8 @@ class Permission(StrEnum):
     ROUTE_DELETE = "route.delete"
     API_KEY_READ = "api_key.read"
     API_KEY_CREATE = "api_key.create"
+    API_KEY_CHANGE = "api_key.change"
+    API_KEY_ROTATE = "api_key.rotate"
     API_KEY_REVOKE = "api_key.revoke"
     LIMIT_READ = "limit.read"
     LIMIT_CHANGE = "limit.change"
@@ -62,7 +64,7 @@ P = Permission
 _VIEWER = frozenset({
     P.PROJECT_READ, P.MODEL_READ, P.DEPLOYMENT_READ, P.ROUTE_READ, P.API_KEY_READ, P.LIMIT_READ,
 })  # fmt: skip
-_DEVELOPER = _VIEWER | {P.API_KEY_CREATE, P.API_KEY_REVOKE}
+_DEVELOPER = _VIEWER | {P.API_KEY_CREATE, P.API_KEY_CHANGE, P.API_KEY_ROTATE, P.API_KEY_REVOKE}
 _OPERATOR = _DEVELOPER | {
     P.MODEL_CREATE, P.VERSION_CREATE, P.VERSION_RETIRE,
     P.DEPLOYMENT_CREATE, P.DEPLOYMENT_CHANGE, P.DEPLOYMENT_SCALE, P.DEPLOYMENT_DELETE,

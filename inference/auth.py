@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import math
 import time
 from collections.abc import Callable
 
@@ -9,7 +10,7 @@ import msgspec
 
 from inference.contract import keys
 from inference.contract.limits import LimitEntry
-from inference.contract.tables import KeyEntry, decode_key
+from inference.contract.tables import PREVIOUS, KeyEntry, decode_key
 from inference.errors import ExpiredKey, Forbidden, InvalidKey, MissingKey, TablesMissing, UnknownModel
 from inference.snapshot import Route
 from inference.tables import Tables
@@ -30,6 +31,8 @@ class Principal(msgspec.Struct, frozen=True):
     cidrs: tuple[str, ...] | None = None
     media_hosts: tuple[str, ...] = ()
     register_mode: str = "digest"
+    used_as: str = ""
+    """which of the key's secrets it was proven by, as `tables.USED` names it"""
 
 
 class Authenticator:
@@ -44,6 +47,8 @@ class Authenticator:
         self._pepper = keys.pepper(secret_key)
         self._clock = clock
         self._proven: dict[bytes, tuple[Principal, bytes]] = {}
+        self.used: set[str] = set()
+        """secrets that were let in since somebody last emptied this"""
 
     def authenticate(self, token: str) -> Principal:
         """The principal of a token. Raises `MissingKey`, `InvalidKey`, `ExpiredKey` or `TablesMissing`."""
@@ -60,6 +65,7 @@ class Authenticator:
         principal = known[0]
         if principal.expires is not None and principal.expires <= self._clock():
             raise ExpiredKey
+        self.used.add(principal.used_as)
         return principal
 
     def _prove(self, token: str) -> tuple[Principal, bytes]:
@@ -72,23 +78,28 @@ class Authenticator:
                 raise TablesMissing
             raise InvalidKey
         entry = decode_key(published)
-        if not hmac.compare_digest(entry.digest, keys.digest(token, self._pepper)):
-            raise InvalidKey
-        return _principal(entry), published
+        digest = keys.digest(token, self._pepper)
+        if hmac.compare_digest(entry.digest, digest):
+            return _principal(entry, entry.expires, entry.id), published
+        if entry.previous_digest and hmac.compare_digest(entry.previous_digest, digest):
+            until = min(entry.previous_expires, entry.expires or math.inf)
+            return _principal(entry, until, entry.id + PREVIOUS), published
+        raise InvalidKey
 
 
-def _principal(entry: KeyEntry) -> Principal:
+def _principal(entry: KeyEntry, expires: float | None, used_as: str) -> Principal:
     return Principal(
         key_id=entry.id,
         name=entry.name,
         project=entry.project,
         routes=None if entry.routes is None else frozenset(entry.routes),
-        expires=entry.expires,
+        expires=expires,
         limits=entry.limits,
         endpoints=None if entry.endpoints is None else frozenset(entry.endpoints),
         cidrs=entry.cidrs,
         media_hosts=entry.media_hosts,
         register_mode=entry.register_mode,
+        used_as=used_as,
     )
 
 

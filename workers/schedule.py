@@ -7,6 +7,7 @@ from celery.schedules import crontab
 RECONCILE_SECONDS = 2.0
 PUBLISH_SECONDS = 5.0
 PUBLISH_ALL_SECONDS = 300.0
+KEY_USAGE_SECONDS = 60.0
 
 
 def _every(seconds: float, task: str) -> dict[str, Any]:
@@ -18,6 +19,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "reconcile": _every(RECONCILE_SECONDS, "workers.tasks.reconcile.reconcile_all"),
     "publish": _every(PUBLISH_SECONDS, "workers.tasks.publish.publish_tables"),
     "publish-all": _every(PUBLISH_ALL_SECONDS, "workers.tasks.publish.publish_everything"),
+    "key-usage": _every(KEY_USAGE_SECONDS, "workers.tasks.key_usage.write_key_usage"),
     "forget-answers": {"task": "workers.tasks.answers.forget_answers", "schedule": crontab(minute="37")},
     "partitions": {"task": "workers.tasks.register.make_partitions", "schedule": crontab(hour="2", minute="17")},
 }

@@ -40,9 +40,8 @@ def create_api_key(
 ) -> NewKey:
     """A key for the gateway. `routes` None: all routes that the project may call; likewise endpoints and networks."""
     require(actor, Permission.API_KEY_CREATE, project)
-    if expires_at and expires_at <= timezone.now():
-        raise Invalid(_("The expiry lies in the past."), field="expires_at")
-    _check_routes(project, routes)
+    check_expiry(expires_at, timezone.now())
+    check_routes(project, routes)
     generated = keys.generate()
     key = ApiKey(
         project=project, name=name, key_id=generated.id, created_by=actor.name, expires_at=expires_at,
@@ -63,7 +62,14 @@ def create_api_key(
     return NewKey(key, generated.token)
 
 
-def _check_routes(project: Project, routes: Sequence[str] | None) -> None:
+def check_expiry(expires_at: datetime | None, now: datetime) -> None:
+    """Raise `Invalid` for an end that lies behind."""
+    if expires_at and expires_at <= now:
+        raise Invalid(_("The expiry lies in the past."), field="expires_at")
+
+
+def check_routes(project: Project, routes: Sequence[str] | None) -> None:
+    """Raise `Invalid` for a route that the project may not call."""
     mine = Q(project=None) | Q(project=project)
     known = set(Route.objects.filter(mine, name__in=routes or ()).values_list("name", flat=True))
     if missing := sorted(set(routes or ()) - known):

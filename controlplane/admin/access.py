@@ -17,7 +17,14 @@ from controlplane.actions.create_token import NewToken
 from controlplane.admin.base import ConsoleAdmin, Verb
 from controlplane.admin.limits import limits_of
 from controlplane.badges import badge
-from controlplane.forms.api_keys import ApiKeyForm, RevokeApiKeyForm, RevokeTokenForm, TokenForm
+from controlplane.forms.api_keys import (
+    ApiKeyForm,
+    ChangeApiKeyForm,
+    RevokeApiKeyForm,
+    RevokeTokenForm,
+    RotateApiKeyForm,
+    TokenForm,
+)
 from controlplane.forms.limits import KeyLimitForm
 from controlplane.models import ApiKey, ManagementToken, Project, Route
 from controlplane.permissions import Permission
@@ -63,6 +70,7 @@ class ApiKeyAdmin(ConsoleAdmin):
         "project",
         "shown_routes",
         "expires_at",
+        "last_used_at",
         "created_by",
         "created_at",
     )
@@ -76,6 +84,14 @@ class ApiKeyAdmin(ConsoleAdmin):
         Verb(
             "limit", _("Set limits"), Permission.LIMIT_CHANGE, KeyLimitForm, _("The limit of %(name)s was changed."),
             icon="speed", offered=lambda key: key.revoked_at is None,
+        ),
+        Verb(
+            "change", _("Change"), Permission.API_KEY_CHANGE, ChangeApiKeyForm, _("%(name)s was changed."),
+            icon="tune", offered=lambda key: key.revoked_at is None,
+        ),
+        Verb(
+            "rotate", _("New secret"), Permission.API_KEY_ROTATE, RotateApiKeyForm, "",
+            icon="autorenew", offered=lambda key: key.usable,
         ),
         Verb(
             "revoke", _("Revoke"), Permission.API_KEY_REVOKE, RevokeApiKeyForm, _("%(name)s was revoked."),
@@ -106,6 +122,9 @@ class ApiKeyAdmin(ConsoleAdmin):
         more = {"use": "key", "model": _example_route(request, result.key), "gateway_url": settings.GATEWAY_URL}
         return self.show_once(request, result.key.name, result.token, more)
 
+    def verb_done(self, request: HttpRequest, verb: Verb, result: Any) -> HttpResponse:
+        return self.added(request, result) if verb.name == "rotate" else super().verb_done(request, verb, result)
+
     def facts(self, subject: ApiKey) -> list[tuple[Any, Any]]:
         return [
             (_("state"), secret_state(subject)),
@@ -118,8 +137,18 @@ class ApiKeyAdmin(ConsoleAdmin):
             (_("created"), subject.created_at),
             (_("created by"), subject.created_by),
             (_("expires"), subject.expires_at or _("never")),
+            (_("last used"), subject.last_used_at or _("not yet")),
+            *_overlap(subject),
             (_("revoked"), subject.revoked_at),
         ]
+
+
+def _overlap(key: ApiKey) -> list[tuple[Any, Any]]:
+    """The two facts about the old secret while it is let in."""
+    if not key.overlapping:
+        return []
+    used = key.previous_last_used_at or _("not since the rotation")
+    return [(_("old secret ends"), key.previous_expires_at), (_("old secret last used"), used)]
 
 
 @admin.register(ManagementToken)

@@ -19,13 +19,18 @@ from controlplane.models.limits import DIMENSIONS, HIGHEST
 from controlplane.roles import Permission
 
 
-class LimitShown(Shown):
-    project = name_of("project.name")
-    api_key = name_of("api_key.key_id", help_text="The public part of the key: sbx_<api_key>_…")
-    route = name_of("route.name")
+class NumbersShown(serializers.Serializer[Any]):
+    """How much; null is unlimited."""
+
     requests_per_minute = serializers.IntegerField(allow_null=True)
     tokens_per_minute = serializers.IntegerField(allow_null=True)
     concurrency = serializers.IntegerField(allow_null=True)
+
+
+class LimitShown(Shown, NumbersShown):
+    project = name_of("project.name")
+    api_key = name_of("api_key.key_id", help_text="The public part of the key: sbx_<api_key>_…")
+    route = name_of("route.name")
 
 
 def _number(text: str) -> Whole:

@@ -124,9 +124,9 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         for status in sorted(_possible(method, one=one, within="{id}" in path)):
             operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
         _add_headers(operation, tagged=one or method == "post", audit="/audit/" in path)
-        if method in {"patch", "delete"}:
+        if method in {"patch", "delete"} or (method == "post" and "{id}" in path):
             operation["parameters"] = [*operation.get("parameters", []), _IF_MATCH]
-        if method == "post":
+        if method == "post" and "/auth/" not in path:
             operation["parameters"] = [*operation.get("parameters", []), _IDEMPOTENCY_KEY]
             operation["responses"]["201"]["headers"][idempotency.REPLAYED] = _REPLAYED
         if method in {"post", "patch", "delete"}:
@@ -147,7 +147,7 @@ def _possible(method: str, *, one: bool, within: bool) -> set[str]:
         possible.add("404")
     if method != "get":
         possible |= {"409", "413", "415"}
-    if method in {"patch", "delete"}:
+    if method in {"patch", "delete"} or (method == "post" and within):
         possible.add("412")
     return possible
 

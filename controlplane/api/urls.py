@@ -7,7 +7,7 @@ from django.urls.converters import IntConverter
 from rest_framework.routers import SimpleRouter
 
 from audit.api import Events
-from controlplane.api import access, catalog, deployments, limits, routes
+from controlplane.api import access, api_keys, catalog, deployments, limits, routes
 from controlplane.api.schema import openapi
 from controlplane.api.unknown import unknown
 
@@ -34,7 +34,7 @@ router.register("versions", catalog.Versions)
 router.register("deployments", deployments.Deployments)
 router.register("replicas", deployments.Replicas)
 router.register("routes", routes.Routes)
-router.register("api-keys", access.ApiKeys)
+router.register("api-keys", api_keys.ApiKeys)
 router.register("limits", limits.Limits)
 router.register("projects", access.Projects)
 router.register("users", access.Users)

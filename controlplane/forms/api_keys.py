@@ -8,12 +8,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from audit.record import Actor
+from controlplane.actions.change_api_key import change_api_key
 from controlplane.actions.change_project import change_project
 from controlplane.actions.create_api_key import NewKey, create_api_key
 from controlplane.actions.create_project import create_project
 from controlplane.actions.create_token import NewToken, create_token
 from controlplane.actions.revoke_api_key import revoke_api_key
 from controlplane.actions.revoke_token import revoke_token
+from controlplane.actions.rotate_api_key import rotate_api_key
 from controlplane.models import ApiKey, ManagementToken, Project, Route, User
 from controlplane.roles import Permission
 from inference.contract import endpoints
@@ -27,6 +29,13 @@ LIFETIMES = (
     ("30", _("In 30 days")),
     ("90", _("In 90 days")),
     ("365", _("In one year")),
+)
+OVERLAPS = (
+    ("0", _("At once: it has leaked")),
+    ("3600", _("In one hour")),
+    ("86400", _("In one day")),
+    ("604800", _("In 7 days")),
+    ("2592000", _("In 30 days")),
 )
 
 
@@ -82,6 +91,50 @@ class ApiKeyForm(ActionForm):
             endpoints=values["endpoints"], cidrs=values["cidrs"],
             expires_at=expiry(values["lifetime"], timezone.now()), actor=actor, reason=self.why,
         )  # fmt: skip
+
+
+class ChangeApiKeyForm(ActionForm):
+    testid = "change-key-form"
+
+    name = forms.CharField(label=_("Name"), max_length=100)
+    routes = forms.MultipleChoiceField(
+        label=_("Routes"), required=False, widget=forms.CheckboxSelectMultiple,
+        help_text=_("None ticked: all routes that the project may call, those to come included."),
+    )  # fmt: skip
+    endpoints = forms.MultipleChoiceField(
+        label=_("Endpoints"), required=False, widget=forms.CheckboxSelectMultiple,
+        choices=[(name, name) for name in endpoints.NAMES], help_text=_("None ticked: everything."),
+    )  # fmt: skip
+    cidrs = WordsField(
+        label=_("Networks"), help_text=_("From which it may be used, such as 10.0.0.0/8, one a line. None: anywhere.")
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = {*self.seen(Route).values_list("name", flat=True), *(self.subject.routes or ())}
+        self.fields["routes"].choices = [(name, name) for name in sorted(names)]  # type: ignore[attr-defined]
+        for name in ("name", "routes", "endpoints", "cidrs"):
+            self.initial.setdefault(name, getattr(self.subject, name))
+
+    def perform(self, actor: Actor) -> ApiKey:
+        values = self.cleaned_data
+        return change_api_key(
+            self.subject, name=values["name"], routes=values["routes"] or None, endpoints=values["endpoints"] or None,
+            cidrs=values["cidrs"] or None, actor=actor, reason=self.why,
+        )  # fmt: skip
+
+
+class RotateApiKeyForm(ActionForm):
+    testid = "rotate-form"
+
+    overlap = forms.ChoiceField(
+        label=_("The old secret ends"), choices=OVERLAPS, initial="86400",
+        help_text=_("Until then both are let in, so that clients can be changed one after another."),
+    )  # fmt: skip
+
+    def perform(self, actor: Actor) -> NewKey:
+        overlap = timedelta(seconds=int(self.cleaned_data["overlap"]))
+        return rotate_api_key(self.subject, overlap=overlap, actor=actor, reason=self.why)
 
 
 class RevokeApiKeyForm(ActionForm):

@@ -79,11 +79,23 @@ class ApiKey(Noun):
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
     created_by = models.CharField(_("created by"), max_length=150, blank=True, editable=False)
+    rotated_at = models.DateTimeField(_("rotated"), null=True, blank=True, editable=False)
+    previous_digest = models.CharField(max_length=64, blank=True, editable=False)
+    """of the secret before the last rotation; let in until `previous_expires_at`"""
+    previous_expires_at = models.DateTimeField(_("old secret ends"), null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+    """by either secret, to the minute; written by the workers alone, and no change of the key"""
+    previous_last_used_at = models.DateTimeField(_("old secret last used"), null=True, blank=True, editable=False)
 
     objects = ApiKeyQuerySet.as_manager()
 
     class Meta:
         ordering = ("-created_at",)
+        indexes = (
+            models.Index(fields=("name", "id"), name="api_key_by_name"),
+            models.Index(fields=("project", "-id"), name="api_key_of_project"),
+            models.Index(fields=("updated_at",), name="api_key_by_change"),
+        )
         verbose_name = _("API key")
         verbose_name_plural = _("API keys")
 
@@ -93,3 +105,8 @@ class ApiKey(Noun):
     @property
     def usable(self) -> bool:
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+    @property
+    def overlapping(self) -> bool:
+        """The secret before the last rotation is still let in."""
+        return self.usable and self.previous_expires_at is not None and self.previous_expires_at > timezone.now()

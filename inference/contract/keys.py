@@ -36,9 +36,9 @@ def checksum(body: str) -> str:
     return _base62(zlib.crc32(body.encode("ascii")), 6)
 
 
-def generate() -> ParsedKey:
-    """A new key with 256 random bits in 43 base-62 characters."""
-    key_id = "".join(secrets.choice(_ALPHABET) for _ in range(8))
+def generate(key_id: str = "") -> ParsedKey:
+    """A new key with 256 random bits in 43 base-62 characters; `key_id` for a known key's new secret."""
+    key_id = key_id or "".join(secrets.choice(_ALPHABET) for _ in range(8))
     secret = "".join(secrets.choice(_ALPHABET) for _ in range(43))
     body = f"{PREFIX}_{key_id}_{secret}"
     return ParsedKey(key_id, f"{body}_{checksum(body)}")

@@ -7,6 +7,11 @@ Keys in Redis (all under `PREFIX`):
 - ``generation``  a random token set by each full publish; a gateway that reads another one (or none) reloads everything
 - ``limits``      one value, MessagePack of `limits.LimitTable`; the limits of a key ride in its `KeyEntry`
 - ``changes``     a stream; one entry a change, fields ``kind`` (one of `CHANGE_…`) and ``id``
+
+The other way, written by the gateways and drained by the workers:
+
+- ``used``        a hash, secret -> Unix seconds of its latest use; a secret is a key id, with `PREVIOUS` behind it
+                  for the one that was replaced
 """
 
 import msgspec
@@ -19,6 +24,8 @@ KEYS = PREFIX + "keys"
 GENERATION = PREFIX + "generation"
 CHANGES = PREFIX + "changes"
 CHANGES_KEPT = 10_000
+USED = PREFIX + "used"
+PREVIOUS = "~"
 
 CHANGE_ROUTES = "routes"
 CHANGE_KEY = "key"
@@ -121,6 +128,10 @@ class KeyEntry(msgspec.Struct, frozen=True):
     """hosts from which its project lets engines fetch media; ``*.name`` for all below a name"""
     register_mode: str = "digest"
     """what its project lets the register keep of a request: ``metadata``, ``digest`` or ``full``"""
+    previous_digest: str = ""
+    """of the secret before the last rotation; empty when there is none"""
+    previous_expires: float = 0.0
+    """Unix seconds until which that one is let in as well"""
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -62,7 +62,8 @@ def test_every_change_takes_a_reason(schema: dict[str, Any]) -> None:
     for path, method, operation in operations(schema):
         names = {parameter["name"] for parameter in operation.get("parameters", [])}
         assert ("X-Reason" in names) == (method != "get"), path
-        assert ("If-Match" in names) == (method in {"patch", "delete"}), path
+        assert ("If-Match" in names) == (method in {"patch", "delete"} or (method == "post" and "{id}" in path)), path
+        assert ("Idempotency-Key" in names) == (method == "post"), path
 
 
 def test_bodies_refuse_unknown_fields(schema: dict[str, Any]) -> None:

@@ -103,3 +103,22 @@ def test_list_takes_a_fixed_number_of_queries(alice_console, django_assert_max_n
         ApiKeyFactory()
     with django_assert_max_num_queries(12):
         alice_console.get(url("controlplane_apikey_changelist"))
+
+
+def test_rotation_shows_the_new_secret_once(alice_console):
+    key = ApiKeyFactory()
+    token = secret(alice_console.post(url("controlplane_apikey_do_rotate", key.pk), {"overlap": "3600"}))
+    assert keys.parse(token).id == key.key_id
+    page = text(alice_console.get(url("controlplane_apikey_change", key.pk)))
+    assert token not in page
+    assert "not since the rotation" in page
+
+
+def test_change_of_a_key(alice_console):
+    RouteFactory(name="a")
+    key = ApiKeyFactory(routes=["gone"], cidrs=["10.0.0.0/8"])
+    page = alice_console.get(url("controlplane_apikey_do_change", key.pk))
+    assert page.context["form"].fields["routes"].choices == [("a", "a"), ("gone", "gone")]
+    alice_console.post(url("controlplane_apikey_do_change", key.pk), {"name": "new", "routes": ["a"]})
+    key.refresh_from_db()
+    assert (key.name, key.routes, key.cidrs) == ("new", ["a"], None)

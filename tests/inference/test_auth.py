@@ -93,3 +93,68 @@ def test_without_tables_nobody_is_told_that_his_key_is_wrong() -> None:
     known = Known(loaded=False)
     with pytest.raises(TablesMissing):
         authenticator(known).authenticate(keys.generate().token)
+
+
+def rotated(known: Known, until: float, **fields: Any) -> tuple[str, str]:
+    """The new secret of a key and its old one, which is let in until then."""
+    old = keys.generate()
+    new = keys.generate(old.id)
+    pepper = keys.pepper(SECRET)
+    entry = tables.KeyEntry(
+        id=old.id, digest=keys.digest(new.token, pepper), project="p", name="n",
+        previous_digest=keys.digest(old.token, pepper), previous_expires=until, **fields,
+    )  # fmt: skip
+    known.keys[old.id] = tables.encode(entry)
+    return new.token, old.token
+
+
+def test_both_secrets_are_one_key_while_they_overlap() -> None:
+    known = Known()
+    new, old = rotated(known, until=100.0)
+    keeper = authenticator(known, now=99.0)
+    assert keeper.authenticate(new).key_id == keeper.authenticate(old).key_id
+
+
+def test_old_secret_ends_with_the_overlap_and_the_new_one_does_not() -> None:
+    known = Known()
+    new, old = rotated(known, until=100.0)
+    keeper = authenticator(known, now=100.0)
+    with pytest.raises(ExpiredKey):
+        keeper.authenticate(old)
+    assert keeper.authenticate(new)
+
+
+def test_old_secret_outlives_its_key_by_nothing() -> None:
+    known = Known()
+    new, old = rotated(known, until=100.0, expires=50.0)
+    keeper = authenticator(known, now=60.0)
+    for token in (new, old):
+        with pytest.raises(ExpiredKey):
+            keeper.authenticate(token)
+
+
+def test_secret_of_before_the_overlap_is_refused() -> None:
+    known = Known()
+    new, _ = rotated(known, until=100.0)
+    third = keys.generate(keys.parse(new).id)  # type: ignore[union-attr]
+    with pytest.raises(InvalidKey):
+        authenticator(known).authenticate(third.token)
+
+
+def test_which_secrets_were_let_in_is_noted() -> None:
+    known = Known()
+    new, old = rotated(known, until=100.0)
+    key_id = keys.parse(new).id  # type: ignore[union-attr]
+    keeper = authenticator(known)
+    keeper.authenticate(new)
+    assert keeper.used == {key_id}
+    keeper.authenticate(old)
+    assert keeper.used == {key_id, key_id + tables.PREVIOUS}
+
+
+def test_refused_secret_is_not_noted() -> None:
+    known = Known()
+    keeper = authenticator(known, now=100.0)
+    with pytest.raises(ExpiredKey):
+        keeper.authenticate(known.add(expires=50.0))
+    assert keeper.used == set()
