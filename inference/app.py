@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from inference import metrics, observe, tables
+from inference import key_usage, metrics, observe, tables
 from inference.config import Config
 from inference.endpoints import models
 from inference.endpoints.table import ENDPOINTS, error_body_at
@@ -90,6 +90,7 @@ class App:
         self._spawn(self._gateway.tables.follow())
         self._spawn(self._prune())
         self._spawn(self._report())
+        self._spawn(key_usage.tell(self._redis, self._gateway.keys))
         gc.collect()
         gc.freeze()  # what is there now stays, and requests leave no circles: look for some less often
         gc.set_threshold(20_000, 50, 50)
