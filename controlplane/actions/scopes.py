@@ -12,6 +12,8 @@ from inference.contract import endpoints
 
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9-]{1,63})*")
 MOST_ENTRIES = 200
+KEPT_MODES = (RegisterMode.DIGEST, RegisterMode.METADATA)
+"""what the register can keep now; contents come with their encryption"""
 
 
 def networks(cidrs: Sequence[str] | None) -> list[str] | None:
@@ -51,7 +53,7 @@ def kept_mode(mode: str) -> str:
     """A mode of the register that can be kept. Raises `Invalid`."""
     if mode == RegisterMode.FULL:
         message = _("The register cannot keep contents yet: choose %(names)s.")
-        names = f"{RegisterMode.DIGEST}, {RegisterMode.METADATA}"
+        names = ", ".join(KEPT_MODES)
         raise Invalid(message % {"names": names}, field="register_mode", code="mode_unavailable")
     return mode
 

@@ -10,10 +10,10 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from controlplane import replica_log
+from controlplane import engine_tls, replica_log
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
 from controlplane.admin.base import ConsoleAdmin, Verb
@@ -36,6 +36,18 @@ def deployment_state(deployment: Deployment) -> SafeString:
     except ObjectDoesNotExist:
         return badge(DeploymentState.PENDING, DeploymentState.PENDING.label)
     return badge(status.state, status.get_state_display())
+
+
+def tls_shown(deployment: Deployment) -> Any:
+    """Against what an engine behind https is checked; empty for one without."""
+    if not deployment.external_url.startswith("https:"):
+        return ""
+    if not deployment.tls_verify:
+        return badge("failed", _("Not checked: anybody may pose as it"))
+    number = len(engine_tls.fingerprints(deployment.tls_ca))
+    if not number:
+        return _("the machine's certificates")
+    return ngettext("%(number)d own CA certificate", "%(number)d own CA certificates", number) % {"number": number}
 
 
 def ready_of(deployment: Deployment) -> int:
@@ -109,6 +121,7 @@ class DeploymentAdmin(ConsoleAdmin):
             (_("engine"), subject.get_flavour_display()),
             (_("served name"), subject.served_name),
             (_("URL"), subject.external_url),
+            (_("TLS"), tls_shown(subject)),
             (_("project"), subject.project or _("the platform")),
             (_("drain time"), gettext("%(number)d s") % {"number": subject.drain_seconds}),
             (_("created"), subject.created_at),

@@ -29,6 +29,7 @@ class ProjectAdmin(ConsoleAdmin):
             (_("name"), subject.name),
             (_("title"), subject.title),
             (_("media hosts"), ", ".join(subject.media_hosts) or _("none: data URLs only")),
+            (_("in the register"), subject.get_register_mode_display()),
             (_("API keys"), subject.api_keys.usable().count()),
             (_("deployments"), subject.deployments.count()),
             (_("routes"), ", ".join(subject.routes.values_list("name", flat=True)[:20])),

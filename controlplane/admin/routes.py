@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
 from controlplane.admin.base import ConsoleAdmin, Verb
+from controlplane.admin.route_facts import rules_shown, timeouts_shown
+from controlplane.forms.route_rules import RulesForm, TimeoutsForm
 from controlplane.forms.routes import ChangeRouteForm, DeleteRouteForm, RouteForm
 from controlplane.models import Deployment, Route
 from controlplane.permissions import Permission
@@ -31,6 +33,14 @@ class RouteAdmin(ConsoleAdmin):
         Verb(
             "change", _("Change targets"), Permission.ROUTE_CHANGE, ChangeRouteForm, _("%(name)s was changed."),
             icon="tune",
+        ),
+        Verb(
+            "rules", _("Rules and affinity"), Permission.ROUTE_CHANGE, RulesForm, _("%(name)s was changed."),
+            icon="alt_route",
+        ),
+        Verb(
+            "timeouts", _("Time-outs"), Permission.ROUTE_CHANGE, TimeoutsForm, _("%(name)s was changed."),
+            icon="timer",
         ),
         Verb(
             "delete", _("Delete"), Permission.ROUTE_DELETE, DeleteRouteForm, _("%(name)s was deleted."),
@@ -54,13 +64,19 @@ class RouteAdmin(ConsoleAdmin):
     def facts(self, subject: Route) -> list[tuple[Any, Any]]:
         return [
             (_("project"), subject.project or _("every project")),
+            (_("affinity header"), subject.affinity_header or _("none")),
+            (_("time-outs"), timeouts_shown(subject) or _("the gateway's own")),
             (_("created"), subject.created_at),
             (_("changed"), subject.updated_at),
         ]
 
     def detail_context(self, request: HttpRequest, subject: Route) -> dict[str, Any]:
         seen = access(Deployment, standing_in(request)).filter(targets__route=subject)
-        return {"shares": shares(subject), "seen": set(seen.values_list("pk", flat=True))}
+        return {
+            "shares": shares(subject),
+            "seen": set(seen.values_list("pk", flat=True)),
+            "rules": rules_shown(subject),
+        }
 
     def verb_done(self, request: HttpRequest, verb: Verb, result: Route) -> HttpResponse:
         if verb.name != "delete":

@@ -26,10 +26,11 @@ from controlplane.actions.create_deployment import create_deployment
 from controlplane.actions.delete_deployment import delete_deployment
 from controlplane.actions.scale_deployment import scale_deployment
 from controlplane.api import rehearsal
-from controlplane.api.fields import Body, Choice, Object, Reference, Text, Whole
+from controlplane.api.fields import Body, Choice, Flag, Object, Reference, Text, Whole
 from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
 from controlplane.api.rehearsal import DRY_RUN, Rehearsed
+from controlplane.engine_tls import LONGEST as LONGEST_CA
 from controlplane.lifecycle import DeploymentState, ReplicaState
 from controlplane.models import Deployment, ModelVersion, Project, Replica
 from controlplane.models.deployments import Backend, Flavour
@@ -61,6 +62,8 @@ class DeploymentShown(Shown):
     engine_args = serializers.DictField()
     engine_env = serializers.DictField()
     external_url = serializers.CharField()
+    tls_ca = serializers.CharField()
+    tls_verify = serializers.BooleanField()
     served_name = serializers.CharField()
     drain_seconds = serializers.IntegerField()
     deleted_at = serializers.DateTimeField(allow_null=True)
@@ -73,6 +76,11 @@ class DeploymentChange(Body):
     engine_args = Object(required=False, help_text='Engine flags without dashes, such as {"max-model-len": 2048}.')
     engine_env = Object(required=False, help_text="Environment variables of the engine.")
     external_url = Text(max_length=200, allow_blank=True, required=False, help_text="Of an external engine only.")
+    tls_ca = Text(
+        paragraphs=True, max_length=LONGEST_CA, allow_blank=True, required=False,
+        help_text="Certificates in PEM that an external https engine is checked against; empty: the machine's.",
+    )  # fmt: skip
+    tls_verify = Flag(required=False, help_text="False: an external https engine is not checked at all.")
     served_name = Text(max_length=200, allow_blank=True, required=False, help_text="What the engine calls the model.")
     drain_seconds = Whole(min_value=0, max_value=LONGEST_DRAIN, required=False)
 

@@ -1,5 +1,6 @@
 """Strict fields: nothing is converted silently, and an error names the expected type."""
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -60,6 +61,21 @@ class Whole(serializers.IntegerField):
         if isinstance(data, bool) or not isinstance(data, int):
             self.fail("invalid")
         return int(data)
+
+
+class Number(serializers.FloatField):
+    """A number, whole or not; ``"0.5"`` and ``true`` are none."""
+
+    default_error_messages = {"invalid": _("Expected a number.")}
+
+    def to_internal_value(self, data: Any) -> float:
+        try:
+            number = float(data) if isinstance(data, int | float) and not isinstance(data, bool) else math.nan
+        except OverflowError:
+            number = math.nan
+        if not math.isfinite(number):
+            self.fail("invalid")
+        return number
 
 
 class Flag(serializers.BooleanField):

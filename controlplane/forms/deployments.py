@@ -11,6 +11,7 @@ from controlplane.actions.change_deployment import change_deployment
 from controlplane.actions.create_deployment import create_deployment
 from controlplane.actions.delete_deployment import delete_deployment
 from controlplane.actions.scale_deployment import scale_deployment
+from controlplane.engine_tls import LONGEST as LONGEST_CA
 from controlplane.lifecycle import VersionState
 from controlplane.models import Deployment, ModelVersion, Project
 from controlplane.models.deployments import Backend, Flavour
@@ -30,6 +31,21 @@ def _engine_args() -> ObjectField:
     )
 
 
+def _tls_ca() -> forms.CharField:
+    return forms.CharField(
+        label=_("CA certificates"), required=False, max_length=LONGEST_CA,
+        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "placeholder": "-----BEGIN CERTIFICATE-----"}),
+        help_text=_("In PEM: an https engine is checked against them. Empty: against those that the machine trusts."),
+    )  # fmt: skip
+
+
+def _tls_unchecked() -> forms.BooleanField:
+    return forms.BooleanField(
+        label=_("Do not check its certificate"), required=False,
+        help_text=_("Dangerous: whoever gets in between reads every prompt and answer, and can pose as the engine."),
+    )  # fmt: skip
+
+
 class DeploymentForm(ActionForm):
     testid = "deployment-form"
 
@@ -40,6 +56,8 @@ class DeploymentForm(ActionForm):
         label=_("URL"), required=False, assume_scheme="http",
         help_text=_("Only for an OpenAI-compatible engine that Signalbox does not start, such as http://10.0.0.5:8000."),
     )  # fmt: skip
+    tls_ca = _tls_ca()
+    tls_unchecked = _tls_unchecked()
     replicas = forms.IntegerField(label=_("Replicas"), min_value=0, max_value=64, initial=1)
     engine_args = _engine_args()
     served_name = forms.CharField(
@@ -55,7 +73,8 @@ class DeploymentForm(ActionForm):
         self.offer_projects(Permission.DEPLOYMENT_CREATE)
         self.offer("version", self.seen(ModelVersion).filter(state=VersionState.AVAILABLE).select_related("model"))
         self.fields["flavour"].widget.attrs["data-shows"] = ""
-        self.show_for("external_url", f"flavour={Flavour.EXTERNAL}")
+        for name in ("external_url", "tls_ca", "tls_unchecked"):
+            self.show_for(name, f"flavour={Flavour.EXTERNAL}")
         for name in ("replicas", "engine_args"):
             self.show_for(name, f"flavour={Flavour.VLLM_CPU},{Flavour.VLLM}")
 
@@ -65,7 +84,8 @@ class DeploymentForm(ActionForm):
         return create_deployment(
             name=values["name"], version=values["version"], project=values["project"], flavour=values["flavour"],
             backend=Backend.EXTERNAL if external else Backend.PROCESS, replicas=values["replicas"],
-            engine_args=values["engine_args"], external_url=values["external_url"], served_name=values["served_name"],
+            engine_args=values["engine_args"], external_url=values["external_url"], tls_ca=values["tls_ca"],
+            tls_verify=not values["tls_unchecked"], served_name=values["served_name"],
             actor=actor, reason=self.why,
         )  # fmt: skip
 
@@ -93,6 +113,8 @@ class ChangeDeploymentForm(ActionForm):
 
     version = forms.ModelChoiceField(ModelVersion.objects.none(), label=_("Version"), empty_label=None)
     external_url = forms.URLField(label=_("URL"), required=False, assume_scheme="http")
+    tls_ca = _tls_ca()
+    tls_unchecked = _tls_unchecked()
     engine_args = _engine_args()
     engine_env = ObjectField(
         label=_("Engine environment"), help_text=_("Environment variables of the engine as a JSON object of texts.")
@@ -109,12 +131,16 @@ class ChangeDeploymentForm(ActionForm):
         choosable = Q(state=VersionState.AVAILABLE) | Q(pk=subject.version_id)
         self.offer("version", self.seen(ModelVersion).filter(choosable).select_related("model"))
         if subject.flavour != Flavour.EXTERNAL:
-            del self.fields["external_url"]
-        for name in self.fields.keys() - {"reason"}:
+            for name in ("external_url", "tls_ca", "tls_unchecked"):
+                del self.fields[name]
+        self.initial.setdefault("tls_unchecked", not subject.tls_verify)
+        for name in self.fields.keys() - {"reason", "tls_unchecked"}:
             self.initial.setdefault(name, getattr(subject, name))
 
     def perform(self, actor: Actor) -> Deployment:
-        wanted = {name: self.cleaned_data[name] for name in self.fields if name != "reason"}
+        wanted = {name: self.cleaned_data[name] for name in self.fields if name not in {"reason", "tls_unchecked"}}
+        if "tls_unchecked" in self.fields:
+            wanted["tls_verify"] = not self.cleaned_data["tls_unchecked"]
         return change_deployment(self.subject, actor=actor, reason=self.why, **wanted)
 
 

@@ -3,6 +3,7 @@ import pytest
 from controlplane.lifecycle import DeploymentState
 from controlplane.models import Deployment
 from controlplane.models.deployments import Backend, Flavour
+from tests.certificates import Authority
 from tests.factories import DeploymentFactory, ProjectFactory, TargetFactory, VersionFactory
 
 from .pages import errors, text, url
@@ -130,3 +131,29 @@ def test_the_admins_own_forms_are_not_there(page, alice_console):
     before = Deployment.objects.values().get()
     alice_console.post(f"/console/controlplane/deployment/{deployment.pk}/{page}/", {"name": "other", "post": "yes"})
     assert Deployment.objects.values().get() == before
+
+
+def test_engine_behind_tls(alice_console):
+    sent = {
+        "name": "far", "version": str(VersionFactory().pk), "flavour": "external", "replicas": "1",
+        "external_url": "https://10.0.0.5:8000", "tls_ca": Authority().pem,
+    }  # fmt: skip
+    alice_console.post(url("controlplane_deployment_add"), sent)
+    made = Deployment.objects.get()
+    assert (made.tls_verify, made.tls_ca.count("BEGIN")) == (True, 1)
+    page = text(alice_console.get(url("controlplane_deployment_change", made.pk)))
+    assert "1 own CA certificate" in page
+
+
+def test_unchecked_engine_is_marked(alice_console):
+    made = DeploymentFactory(backend="external", flavour="external", external_url="https://10.0.0.5:8000")
+    change = url("controlplane_deployment_do_change", made.pk)
+    assert "Dangerous" in text(alice_console.get(change))
+    sent = {
+        "version": str(made.version.pk), "external_url": made.external_url, "served_name": "m", "drain_seconds": "30",
+        "tls_unchecked": "on",
+    }  # fmt: skip
+    alice_console.post(change, sent)
+    made.refresh_from_db()
+    assert made.tls_verify is False
+    assert "anybody may pose as it" in text(alice_console.get(url("controlplane_deployment_change", made.pk)))
