@@ -286,5 +286,5 @@ async def _relay_stream(passage: Passage, reply: Reply) -> None:
     except GatewayError as error:
         if not record.closed:
             record.close_failed(error)
-        await request.write(passage.endpoint.stream.error(error, request.id), more=False)
+        await request.write(passage.endpoint.stream.error(error, request.id, record.events), more=False)
         raise

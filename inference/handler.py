@@ -34,6 +34,8 @@ class Gateway:
 async def handle(gateway: Gateway, endpoint: Endpoint, request: Request) -> None:
     """Serve one call. Raises `GatewayError`; when `request.status` is set then, the client was told already."""
     principal: Principal | None = None
+    if endpoint.id_header:
+        request.extra_headers.append((endpoint.id_header, request.id.encode("ascii")))
     try:
         principal = gateway.keys.authenticate(request.token)
         check_address(principal, request.source_ip)

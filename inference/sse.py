@@ -41,8 +41,8 @@ class StreamFormat(msgspec.Struct, frozen=True):
     """no event without these bytes tells the usage"""
     read: Callable[[bytes], tuple[Usage | None, bool]]
     """the usage in an event's data, and whether it tells nothing else"""
-    error: Callable[[GatewayError, str], bytes]
-    """an error as an event of the request with that id"""
+    error: Callable[[GatewayError, str, int], bytes]
+    """an error as an event of the request with that id, after so many events"""
 
 
 class EventStream:

@@ -7,6 +7,7 @@ from inference.errors import GatewayError
 from inference.sse import Count, StreamFormat, Usage
 
 ROOT = "/v1/messages"
+ID_HEADER = b"request-id"
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -73,10 +74,12 @@ STREAM = StreamFormat(
     ends=lambda data: _read(data).type == "message_stop",
     usage=b'"usage"',
     read=read_usage,
-    error=lambda error, request_id: b"event: error\ndata: " + error_body(error, request_id) + b"\n\n",
+    error=lambda error, request_id, _: b"event: error\ndata: " + error_body(error, request_id) + b"\n\n",
 )
 
 ENDPOINTS = (
-    Endpoint(path=ROOT, name="message", stream=STREAM, generates=True, error_body=error_body),
-    Endpoint(path=f"{ROOT}/count_tokens", name="count_tokens", stream=STREAM, error_body=error_body),
+    Endpoint(path=ROOT, name="message", stream=STREAM, generates=True, error_body=error_body, id_header=ID_HEADER),
+    Endpoint(
+        path=f"{ROOT}/count_tokens", name="count_tokens", stream=STREAM, error_body=error_body, id_header=ID_HEADER
+    ),
 )

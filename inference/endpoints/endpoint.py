@@ -27,6 +27,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     read: Callable[[bytes], Call] = read_call
     """the call in a body; raises `BadRequest`"""
     error_body: ErrorBody = openai_body
+    id_header: bytes = b""
+    """where its clients look for the request's id, besides ``x-request-id``"""
 
     @property
     def operation(self) -> str:

@@ -39,7 +39,7 @@ STREAM = StreamFormat(
     ends=lambda data: data.strip() == b"[DONE]",
     usage=b'"usage"',
     read=read_usage,
-    error=lambda error, request_id: b"data: " + openai_body(error, request_id) + b"\n\n",
+    error=lambda error, request_id, _: b"data: " + openai_body(error, request_id) + b"\n\n",
 )
 
 ENDPOINTS = (

@@ -44,11 +44,11 @@ def read_usage(data: bytes) -> tuple[Usage | None, bool]:
     return (Usage(counts.input_tokens or 0, counts.output_tokens or 0) if counts else None), False
 
 
-def error_event(error: GatewayError, request_id: str) -> bytes:
+def error_event(error: GatewayError, request_id: str, sent: int) -> bytes:
     """The API's own error event. The official clients raise for its ``error`` only and hand on what else it tells."""
     del request_id
     told = {"message": str(error), "type": error.type, "param": error.param, "code": error.code}
-    data = {"type": "error", "sequence_number": 0, **{name: told[name] for name in ("code", "message", "param")}}
+    data = {"type": "error", "sequence_number": sent, **{name: told[name] for name in ("code", "message", "param")}}
     return b"event: error\ndata: " + _encode({**data, "error": told}) + b"\n\n"
 
 

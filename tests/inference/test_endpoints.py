@@ -6,6 +6,9 @@ from audit.operations import Operation
 from inference.contract import endpoints
 from inference.endpoints.refusals import in_shape
 from inference.endpoints.table import ENDPOINTS
+from inference.errors import UpstreamError
+from tests.inference.conftest import Start, route
+from tests.inference.engine import Engine
 
 SPOKEN = b'{"error":{"message":"too long","type":"BadRequestError","param":null,"code":400}}'
 
@@ -36,3 +39,14 @@ def test_path_that_the_engine_does_not_know_is_said_so(body: bytes) -> None:
 @pytest.mark.parametrize("body", [b'{"detail":[{"loc":["body"],"msg":"bad n"}]}', b'{"message":"bad n"}'])
 def test_frameworks_refusal_is_wrapped(body: bytes) -> None:
     assert b"bad n" in in_shape(ENDPOINTS["/tokenize"], 422, body, "m", "r")
+
+
+def test_error_event_of_responses_goes_on_counting() -> None:
+    event = ENDPOINTS["/v1/responses"].stream.error(UpstreamError("gone"), "rid", 3)
+    assert b'"sequence_number":3' in event
+
+
+async def test_anthropics_clients_find_the_requests_id(start: Start, engine: Engine) -> None:
+    gateway = await start(route("smol", engine.url))
+    response = await gateway.http.post("/v1/messages", json={"model": "none"}, headers=gateway.authorization)
+    assert response.headers["request-id"] == response.headers["x-request-id"] == response.json()["request_id"]
