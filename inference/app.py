@@ -207,6 +207,7 @@ def _limiter(config: Config) -> Limiter:
     everywhere = max(config.all_workers, config.workers)
     return Limiter(
         config.redis_url,
+        config.database_url,
         gateways=everywhere,
         place=claim(config.workers) if everywhere == config.workers else None,
         longest_request=config.total_seconds,

@@ -40,6 +40,11 @@ HIGHEST = 10**15
 HIGHEST_PRICE = 10**12
 LEASE = "SELECT lease_budgets($1, $2, $3)"
 REPORT = "SELECT report_budgets($1, $2, $3, $4, $5)"
+SILENCE = (
+    "SELECT coalesce(extract(epoch FROM clock_timestamp() - max(seen_at)), 1e9) FROM budget_party"
+    " WHERE holder = $1 AND process = $2"
+)
+"""seconds since the ledger has heard of a process"""
 
 
 class Budget(msgspec.Struct, frozen=True):

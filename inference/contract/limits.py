@@ -10,6 +10,8 @@ generation stands before it, so that counters of a lost generation are never met
 
 import msgspec
 
+from inference.contract.budgets import Budget, Price
+
 TABLE = "signalbox:gateway:limits"
 PREFIX = "signalbox:limits:"
 STATE = PREFIX + "state"
@@ -31,6 +33,7 @@ class LimitEntry(msgspec.Struct, frozen=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     concurrency: int | None = None
+    budgets: tuple[Budget, ...] = ()
 
     @property
     def name(self) -> str:
@@ -40,9 +43,11 @@ class LimitEntry(msgspec.Struct, frozen=True):
 
 
 class LimitTable(msgspec.Struct, frozen=True):
-    """All limits of projects, routes and projects on routes."""
+    """All limits of projects, routes and projects on routes; and what tokens cost, for budgets of cost."""
 
     limits: tuple[LimitEntry, ...] = ()
+    prices: dict[str, Price] = {}
+    """of model versions that have one, by ``model:version``"""
 
 
 encode = msgspec.msgpack.Encoder().encode
@@ -67,3 +72,29 @@ def slots_key(generation: str, name: str) -> str:
 def settled_key(generation: str, lease: str) -> str:
     """Set by the first settlement of a lease, so that a repeated one changes nothing."""
     return f"{PREFIX}{generation}:d:{lease}"
+
+
+def slice_key(generation: str, project: str, budget: Budget, period: str) -> str:
+    """The hash of a leased slice.
+
+    ``granted`` to this generation in all, ``used`` of it (spent or reserved), ``others``: what the rest of the budget
+    is taken by, ``until``: when the period ends, in ms of Redis's clock, ``version`` of the ledger's word; for each
+    gateway process ``r:<process>``, what its running requests have reserved, and ``s:<process>``, what it has spent.
+    """
+    return f"{PREFIX}{generation}:b:{project}:{budget.limit}:{budget.dimension}:{period}"
+
+
+def slice_of(key: str) -> tuple[str, str, str]:
+    """Limit, dimension and period of a slice, from its key."""
+    limit, dimension, period = key.rsplit(":", 3)[1:]
+    return limit, dimension, period
+
+
+def processes_key(generation: str) -> str:
+    """The sorted set of the processes that reserve from slices: process -> Redis time in ms at which it lapses."""
+    return f"{PREFIX}{generation}:processes"
+
+
+def touched_key(generation: str, process: str) -> str:
+    """The set of the slices that a process has taken something from."""
+    return f"{PREFIX}{generation}:t:{process}"

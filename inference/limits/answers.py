@@ -3,21 +3,25 @@
 from types import TracebackType
 from typing import Protocol, Self
 
+from inference.contract.budgets import COST, MICROS, Budget
+
 from . import arithmetic
 from .arithmetic import Header
-from .plan import Dimension, Plan
+from .plan import Dimension, Plan, Spend
+from .slices import Charge, Party
 
 
 class Settler(Protocol):
     """The limiter as a lease knows it."""
 
-    def settle(self, lease: "Lease", change: int) -> None: ...
+    def settle(self, lease: "Lease", change: int, spent: tuple[int, ...]) -> None: ...
 
 
 class LimitError(Exception):
     """A request was not admitted and took nothing. `headers` belong to the answer, ``retry-after`` among them.
 
     - LimitExceeded      429: a limit says no
+    - BudgetExhausted    429: a budget has not enough left, and will not before its period ends
     - LimitsUnavailable  503: nobody can say at the moment
     """
 
@@ -43,6 +47,33 @@ class LimitExceeded(LimitError):
         super().__init__(message, wait_ms, headers)
 
 
+class BudgetExhausted(LimitError):
+    """A budget has only `left` of the `need`. It is no use to try again before it renews."""
+
+    def __init__(
+        self, budget: Budget, whose: str, *, need: int, left: int, renews: str, wait_ms: int, headers: list[Header]
+    ) -> None:
+        self.budget, self.need, self.left = budget, need, max(left, 0)
+        told = amount_in_words(budget.amount, budget.unit)
+        what = f"budget of {told} a {budget.span} of {whose}"
+        message = (
+            f"This request may take up to {amount_in_words(need, budget.unit)}, and the {what} has "
+            f"{amount_in_words(self.left, budget.unit)} left: lower max_tokens, or wait until it renews at {renews}."
+            if self.left
+            else f"The {what} is used up. It renews at {renews}."
+        )
+        super().__init__(message, wait_ms, headers)
+
+
+def amount_in_words(amount: int, unit: str) -> str:
+    """``1000 tokens``, ``2.5 units of cost``."""
+    if unit != COST:
+        return f"{amount} token{'s' * (amount != 1)}"
+    whole, rest = divmod(amount, MICROS)
+    decimals = f".{rest:06d}".rstrip("0") if rest else ""
+    return f"{whole}{decimals} units of cost"
+
+
 class LimitsUnavailable(LimitError):
     """Limits cannot be checked for now, and nothing is let through unchecked."""
 
@@ -57,7 +88,10 @@ class Lease:
     it settles itself: refunded when an exception passes, with its full reservation otherwise.
     """
 
-    __slots__ = ("_limiter", "at", "begun", "generation", "headers", "id", "plan", "renewed", "settled", "tokens")
+    __slots__ = (
+        "_limiter", "at", "begun", "charges", "generation", "headers", "id", "party", "plan", "renewed", "settled",
+        "tokens",
+    )  # fmt: skip
 
     def __init__(self, limiter: Settler, plan: Plan, lease: str, tokens: int) -> None:
         self._limiter = limiter
@@ -70,13 +104,25 @@ class Lease:
         self.generation: str | None = None
         """of Redis's counters that took it; None when this process decided alone"""
         self.begun = self.renewed = 0.0
+        self.party: Party | None = None
+        """from whose slices it has reserved `charges`"""
+        self.charges: tuple[Charge, ...] = ()
         self.settled = False
 
-    def settle(self, tokens: int | None = None) -> None:
-        """The request is over and used so many tokens; None stands for all that was reserved. Never waits."""
-        if not self.settled:
-            self.settled = True
-            self._limiter.settle(self, 0 if tokens is None else tokens - self.tokens)
+    def settle(self, tokens: int | None = None, cost: int = 0) -> None:
+        """The request is over and used so many tokens, at that cost; None stands for all that was reserved.
+
+        Never waits.
+        """
+        if self.settled:
+            return
+        self.settled = True
+        if tokens is None:
+            self._limiter.settle(self, 0, tuple([charge.amount for charge in self.charges]))
+        else:
+            used = Spend(tokens, cost)
+            spent = tuple([used.of(charge.slice.allowance.budget.unit) for charge in self.charges])
+            self._limiter.settle(self, tokens - self.tokens, spent)
 
     def refund(self) -> None:
         """The request failed and used nothing. It still counts as a request: it was let through."""

@@ -9,15 +9,20 @@ from inference.contract.limits import LimitEntry
 from inference.redis_pipeline import RedisError, RedisPipeline
 
 from . import arithmetic
-from .answers import Lease, LimitExceeded, LimitsUnavailable
+from .answers import BudgetExhausted, Lease, LimitExceeded, LimitsUnavailable
 from .arithmetic import BUCKET_MS, Gauge, Header
+from .budgets import Budgets
 from .ledger import Ledger
-from .plan import Bound, Dimension, Plan
+from .ledger_client import LedgerClient
+from .plan import NOTHING, Bound, Dimension, Plan, Spend
 from .session import BEAT_SECONDS, Session, monotonic_ms
+from .slices import Charge, Party
 
 PLANS_KEPT = 20_000
 JOIN_PATIENCE = 0.003
 """Seconds that a request waits for a join under way: less than a decision may take."""
+LEASE_PATIENCE = 0.25
+"""Seconds that a request waits for the budgets' ledger, when its slice is empty and the ledger may have more."""
 DEAD_WAIT_MS = 1000
 SETTLEMENT_KEPT_MS = 2 * arithmetic.WINDOW_MS
 
@@ -31,17 +36,27 @@ class _Settlement(NamedTuple):
     at: int
 
 
+class _Shortage(Exception):
+    """A slice has too little. `left` is what each has; empty when that is to be asked again."""
+
+    def __init__(self, left: tuple[int, ...], headers: list[Header] | None = None) -> None:
+        super().__init__()
+        self.left, self.headers = left, headers or []
+
+
 class Limiter:
     """Decides for one gateway process. `gateways` is how many there are at most, this one included, on all machines.
 
     `place` (0 to gateways - 1) is this process's own number if it has one, which lets limits that do not divide be
     given out in full; a restarted process should take the same. `lease` is how long a slot outlives a dead gateway,
-    `longest_request` after which no request runs any more (both in seconds).
+    `longest_request` after which no request runs any more (both in seconds). `database_url` leads to the ledger of
+    budgets; without one, requests that have budgets are not let through.
     """
 
     def __init__(
         self,
         redis_url: str,
+        database_url: str = "",
         *,
         gateways: int = 1,
         place: int | None = None,
@@ -64,6 +79,9 @@ class Limiter:
             member=f"place-{place}" if place is not None else self._name,
             lease_ms=int(lease * 1000), longest_ms=int(longest_request * 1000),
         )  # fmt: skip
+        self._budgets = Budgets(
+            LedgerClient(database_url), self._pipeline, self._name, self._session.now_ms, int(lease * 1000)
+        )
         self._task: asyncio.Task[None] | None = None
 
     # -- life
@@ -71,6 +89,7 @@ class Limiter:
     async def start(self, patience: float = 1.0) -> None:
         """Connect, for at most `patience` seconds; a Redis that is down is no error."""
         await self._pipeline.start()
+        self._budgets.start()
         self._task = asyncio.create_task(self._beat())
         await self._pipeline.wait_connected(patience)
 
@@ -79,6 +98,7 @@ class Limiter:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self._budgets.close()
         try:
             await self._session.leave()
         except Exception as exc:  # noqa: BLE001 - whatever is wrong with Redis, this process ends
@@ -93,15 +113,18 @@ class Limiter:
 
     # -- the two verbs
 
-    async def admit(self, limits: tuple[LimitEntry, ...], tokens: int = 0) -> Lease:
-        """Let one request through all its limits, or raise `LimitExceeded` or `LimitsUnavailable` and take nothing.
+    async def admit(self, limits: tuple[LimitEntry, ...], tokens: int = 0, spend: Spend = NOTHING) -> Lease:
+        """Let one request through all its limits, or raise a `LimitError` and take nothing.
 
-        `tokens` is what the request can cost at most: the prompt's estimate and max_tokens. Ids are the limiter's own:
-        a request's id may come from the client, who could hold one slot with many requests by repeating it.
+        `tokens` is what the request can cost at most: the prompt's estimate and max_tokens; `spend` is the same for its
+        budgets. Ids are the limiter's own: a request's id may come from the client, who could hold one slot with many
+        requests by repeating it.
         """
         prepared = self._plans.get(limits) or self._prepare(limits)
         self._count += 1
         lease = Lease(self, prepared, f"{self._name}-{self._count}", tokens)
+        if prepared.allowances:
+            return await self._admit_charged(lease, prepared.needs(spend))
         if not prepared.bounds:
             lease.settled = True
             return lease
@@ -111,11 +134,13 @@ class Limiter:
         reply = None if generation is None else await self._ask(generation, lease)
         return self._decide_alone(lease) if reply is None else self._read(reply, lease)
 
-    def settle(self, lease: Lease, change: int) -> None:
-        """Called once by the lease: free its slots and correct its tokens by `change`."""
+    def settle(self, lease: Lease, change: int, spent: tuple[int, ...] = ()) -> None:
+        """Called once by the lease: free its slots, correct its tokens by `change`, and charge its budgets."""
         if self._live.pop(lease.id, None) is not None:
             for name in lease.plan.slots:
                 self._ledger.release(name)
+        if lease.party is not None:
+            self._budgets.settle(lease.party, lease.charges, spent)
         session = self._session
         alone = lease.generation is None and session.generation is None and not session.joining
         self._correct(lease, change, unsaid=alone)
@@ -143,7 +168,10 @@ class Limiter:
     async def _ask(self, generation: str, lease: Lease) -> list[int] | None:
         """Redis's decision; None when there is none to be had."""
         future: asyncio.Future[list[int] | None] = asyncio.get_running_loop().create_future()
-        payload = lease.plan.admit(generation, lease.id, lease.tokens)
+        if lease.party is None:
+            payload = lease.plan.admit(generation, lease.id, lease.tokens)
+        else:
+            payload = lease.plan.admit_charged(lease.party, lease.id, lease.tokens, lease.charges)
         self._pipeline.send(payload, partial(self._answered, future, generation, lease))
         return await future
 
@@ -154,8 +182,11 @@ class Limiter:
             self._enter(lease, asked[1], generation)
             if future.done():  # the client left while Redis was asked
                 lease.refund()
-        elif asked is None and generation == self._session.generation:
-            self._disconnect()
+        elif asked is None:
+            if lease.party is not None:
+                lease.party.doubt(lease.charges)
+            if generation == self._session.generation:
+                self._disconnect()
         if not future.done():
             future.set_result(asked)
 
@@ -164,7 +195,7 @@ class Limiter:
             raise LimitsUnavailable(reply[2])
         now, absent = reply[1], reply[2]
         if reply[0] == 1:
-            lease.headers = self._headers(lease.plan, reply[3:], now, absent)
+            lease.headers = self._headers(lease.plan, reply[3 : 3 + len(lease.plan.bounds)], now, absent)
             return lease
         bound = lease.plan.bounds[reply[3] - 1]
         raise self._exceeded(bound, reply[4], self._headers(lease.plan, reply[5:], now, absent, (bound, reply[4])))
@@ -190,6 +221,63 @@ class Limiter:
             wait_ms=wait if wait >= 0 else arithmetic.WINDOW_MS, impossible=wait < 0, headers=headers,
         )  # fmt: skip
 
+    # -- budgets
+
+    async def _admit_charged(self, lease: Lease, needs: tuple[int, ...]) -> Lease:
+        """Admit from leased slices. One that has too little is waited for, as long as the ledger may have more."""
+        allowances, loop = lease.plan.allowances, asyncio.get_running_loop()
+        end = loop.time() + LEASE_PATIENCE
+        while True:
+            party = self._budgets.party(await self._present_generation())
+            slices = party.open(allowances, self._session.now_ms())
+            left = (0,) * len(needs)
+            if slices is not None:
+                lease.party, lease.charges = party, tuple(map(Charge, slices, needs))
+                try:
+                    return self._decide_alone(lease) if party.alone else await self._admit_from(party, lease)
+                except _Shortage as shortage:
+                    self._check_exhausted(lease, shortage)
+                    left = shortage.left
+            if loop.time() >= end:
+                raise LimitsUnavailable(DEAD_WAIT_MS)
+            wants = zip(allowances, needs, left, strict=False)
+            if short := [(budget, need - min(rest, 0)) for budget, need, rest in wants if rest < need or not slices]:
+                await self._budgets.replenish(party, short, end - loop.time())
+
+    async def _present_generation(self) -> str | None:
+        if self._session.generation is None and self._session.joining:
+            return await self._patience()
+        return self._session.generation
+
+    async def _admit_from(self, party: Party, lease: Lease) -> Lease:
+        """Redis's decision. Raises `_Shortage` when it was a slice that has not enough."""
+        reply = await self._ask(party.holder, lease)
+        if reply is None:  # Redis was lost meanwhile: what this process leases for itself decides
+            raise _Shortage(())
+        if reply[0] == -5:
+            party.forget_periods()
+            raise _Shortage(())
+        rest = 3 + len(lease.plan.bounds)
+        if reply[0] == -4:
+            raise _Shortage(tuple(reply[rest:]), self._headers(lease.plan, reply[3:rest], reply[1], reply[2]))
+        self._read(reply, lease)
+        now = monotonic_ms() / 1000
+        for charge, left in zip(lease.charges, reply[rest:], strict=True):
+            self._budgets.replenish_early(party, charge, left, now)
+        return lease
+
+    def _check_exhausted(self, lease: Lease, shortage: _Shortage) -> None:
+        """Raise `BudgetExhausted` when the ledger has just said that it has no more either."""
+        now = monotonic_ms() / 1000
+        for charge, left in zip(lease.charges, shortage.left, strict=False):
+            slice_ = charge.slice
+            if left < charge.amount and slice_.dry(now):
+                allowance, period = slice_.allowance, slice_.period
+                raise BudgetExhausted(
+                    allowance.budget, allowance.whose, need=charge.amount, left=left, renews=period.renews,
+                    wait_ms=period.until_ms - self._session.now_ms(), headers=shortage.headers,
+                ) from None  # fmt: skip
+
     # -- deciding alone
 
     def _decide_alone(self, lease: Lease) -> Lease:
@@ -201,13 +289,16 @@ class Limiter:
             session.share_in_ms(slots=slots)
             for slots in {b.dimension is Dimension.CONCURRENCY for b in prepared.bounds}
         ]
-        if max(waits) > 0:
+        if max(waits, default=0) > 0:
             raise LimitsUnavailable(min(max(waits), DEAD_WAIT_MS))
         now = session.now_ms()
         used, binding, room_in = self._look(lease, now)
         if binding is not None:
             absent = self._gateways - 1
             raise self._exceeded(binding, room_in, self._headers(prepared, used, now, absent, (binding, room_in)))
+        left = tuple([charge.slice.left(charge.slice.allowance.budget.amount) for charge in lease.charges])
+        if any(rest < charge.amount for rest, charge in zip(left, lease.charges, strict=True)):
+            raise _Shortage(left, self._headers(prepared, used, now, self._gateways - 1))
         self._enter(lease, now, None)
         lease.headers = self._headers(prepared, used, now, self._gateways - 1)
         return lease
@@ -243,6 +334,8 @@ class Limiter:
     def _enter(self, lease: Lease, at: int, generation: str | None) -> None:
         lease.at, lease.generation = at, generation
         tick = at // BUCKET_MS
+        if lease.party is not None:
+            lease.party.reserve(lease.charges)
         for name, requests, metered in lease.plan.rates:
             self._ledger.window(name).add(tick, requests, lease.tokens if metered else 0, unsaid=generation is None)
         if lease.plan.slots:
@@ -284,6 +377,8 @@ class Limiter:
     async def _connected(self) -> None:
         await self._session.join()
         generation = self._session.generation
+        if generation is not None:
+            self._budgets.joined(generation)
         for lease_id, settlement in list(self._unsettled.items()):
             if settlement.home in {None, generation}:
                 self._send_settlement(lease_id)
@@ -293,6 +388,7 @@ class Limiter:
 
     def _lost(self) -> None:
         self._session.lost()
+        self._budgets.lost()
         self._joined.clear()
 
     def _disconnect(self) -> None:
@@ -303,6 +399,7 @@ class Limiter:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             self._session.beat(self._due(monotonic_ms() / 1000), self._disconnect)
+            self._budgets.beat()
             self._ledger.sweep(self._session.now_ms() // BUCKET_MS)
             self._forget_settlements(monotonic_ms() - SETTLEMENT_KEPT_MS)
 

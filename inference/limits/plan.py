@@ -5,10 +5,12 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from inference.contract import limits as contract
+from inference.contract.budgets import COST
 from inference.contract.limits import LimitEntry
 from inference.redis_pipeline import bulk
 
 from . import scripts
+from .slices import Allowance, Charge, Party
 
 
 class Dimension(StrEnum):
@@ -27,11 +29,28 @@ class Bound(NamedTuple):
     name: str
 
 
+class Spend(NamedTuple):
+    """What a request may take of budgets, or has taken: tokens and micro-units of cost."""
+
+    tokens: int = 0
+    cost: int = 0
+
+    def of(self, unit: str) -> int:
+        return self.cost if unit == COST else self.tokens
+
+
+NOTHING = Spend()
+
+
 class _Encoded(NamedTuple):
     """What is constant within a generation."""
 
     generation: str
     admit: bytes
+    keys: int
+    """of `admit`, which ends with the last of them when there are budgets"""
+    said: bytes
+    arguments: int
     settle_head: bytes
     settle_keys: bytes
     settle_kinds: bytes
@@ -51,6 +70,14 @@ def _joined(values: list[str]) -> bytes:
     return b"".join(map(bulk, values))
 
 
+def _whose(entry: LimitEntry) -> str:
+    """A subject as its users call it."""
+    if entry.shared:
+        return f"model {entry.route}"
+    who = f"API key {entry.key}" if entry.key else f"project {entry.project}"
+    return f"{who} on model {entry.route}" if entry.route else who
+
+
 class Plan:
     """The limits of one kind of request. `bounds` are its limits; `slots` names the subjects with slots, and so on."""
 
@@ -65,14 +92,36 @@ class Plan:
             for entry in self.limits
             if entry.requests_per_minute is not None or entry.tokens_per_minute is not None
         ]
+        self.allowances = tuple(
+            Allowance(budget, entry.project, _whose(entry)) for entry in limits for budget in entry.budgets
+        )
         self._encoded: _Encoded | None = None
 
+    def needs(self, spend: Spend) -> tuple[int, ...]:
+        """What to reserve of each budget."""
+        return tuple(spend.of(allowance.budget.unit) for allowance in self.allowances)
+
     def admit(self, generation: str, lease: str, tokens: int) -> bytes:
-        """The command that decides a request."""
+        """The command that decides a request without budgets."""
         encoded = self._encoded
         if encoded is None or encoded.generation != generation:
             encoded = self._encoded = self._encode(generation)
         return b"%b%b%b" % (encoded.admit, bulk(lease), bulk(tokens))
+
+    def admit_charged(self, party: Party, lease: str, tokens: int, charges: tuple[Charge, ...]) -> bytes:
+        """The command that decides a request with budgets."""
+        encoded = self._encoded
+        if encoded is None or encoded.generation != party.holder:
+            encoded = self._encoded = self._encode(party.holder)
+        count = len(charges)
+        keys = encoded.keys + 1 + count
+        return b"".join(
+            (
+                _commanded(keys + encoded.arguments + 1 + count + 2, scripts.ADMIT.sha, keys),
+                encoded.admit, party.touched, *(charge.slice.encoded for charge in charges), encoded.said,
+                party.encoded_process, *(bulk(charge.amount) for charge in charges), bulk(lease), bulk(tokens),
+            )
+        )  # fmt: skip
 
     def settle(self, generation: str, lease: str, tick: int, change: int) -> bytes:
         """The command that ends a request."""
@@ -100,9 +149,14 @@ class Plan:
                 taken.append(keys[-1])
                 kinds.append("s")
         count = len(taken)
+        if self.allowances:
+            said += [str(allowance.budget.amount) for allowance in self.allowances]
+            admit = _joined(keys)
+        else:
+            admit = _commanded(len(keys) + len(said) + 2, scripts.ADMIT.sha, len(keys)) + _joined(keys) + _joined(said)
         return _Encoded(
             generation,
-            _commanded(len(keys) + len(said) + 2, scripts.ADMIT.sha, len(keys)) + _joined(keys) + _joined(said),
+            admit, len(keys), _joined(said), len(said),
             _commanded(2 + count + 4 + count, scripts.SETTLE.sha, 2 + count) + bulk(contract.STATE),
             _joined(taken), _joined(kinds),
         )  # fmt: skip

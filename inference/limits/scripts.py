@@ -4,6 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
+from inference.redis_pipeline import bulk
+
 _HERE = Path(__file__).parent / "lua"
 
 
@@ -13,6 +15,11 @@ class Script(NamedTuple):
     text: str
     sha: str
 
+    @property
+    def command(self) -> bytes:
+        """The first two words of a command that runs it."""
+        return bulk("EVALSHA") + bulk(self.sha)
+
 
 def read(name: str) -> Script:
     """The script with the prelude before it."""
@@ -21,4 +28,5 @@ def read(name: str) -> Script:
 
 
 ADMIT, SETTLE, BEAT, JOIN, LEAVE = map(read, ("admit", "settle", "beat", "join", "leave"))
-LOADED = (ADMIT, SETTLE, BEAT, LEAVE)
+FILL, SPEND, ALIGN, ALIVE, SWEEP, BURY = map(read, ("fill", "spend", "align", "alive", "sweep", "bury"))
+LOADED = (ADMIT, SETTLE, BEAT, LEAVE, FILL, SPEND, ALIGN, ALIVE, SWEEP, BURY)

@@ -1,11 +1,15 @@
 -- One atomic, all-or-nothing decision over every limit of a request. Looks at all, then takes from all or from none.
 --
--- KEYS: state, members, then the window and/or slots key of each subject, in the order of its limits
--- ARGV: generation, gateways, lease ms, subjects, then for each subject requests, tokens, concurrency (-1: unlimited),
+-- KEYS: state, members, then the window and/or slots key of each subject, in the order of its limits; with budgets then
+--       the set of slices that the process has touched, and the slice of each budget
+-- ARGV: generation, gateways, lease ms, subjects, then for each subject requests, tokens, concurrency (-1: unlimited);
+--       with budgets then the amount of each, the process, and what to reserve of each;
 --       then the lease and the tokens to reserve
--- Returns {1, now, absent, used...} after taking, one `used` for each limit in order;
+-- Returns {1, now, absent, used..., rest...} after taking, one `used` for each limit in order, one `rest` for each slice;
 --         {0, now, absent, number of the binding limit, ms until it has room (-1: never), used...} having taken nothing;
---         {-1, now} for another generation; {-2, now, ms} while this generation is not open yet
+--         {-1, now} for another generation; {-2, now, ms} while this generation is not open yet;
+--         {-4, now, absent, used..., rest...} when limits have room and a slice has not, having taken nothing;
+--         {-5, now} when a slice's period is over
 local state = redis.call('HMGET', KEYS[1], 'generation', 'open', 'slots')
 if state[1] ~= ARGV[1] then return {-1, now} end
 local gateways, lease_ms, subjects = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -74,6 +78,30 @@ for _ = 1, subjects do
 end
 
 if binding > 0 then return {0, now, absent, binding, longest, unpack(used)} end
+
+-- A slice holds what was granted; what is taken by others counts too, in case the budget itself was made smaller.
+local budgets = #KEYS - next_key -- -1: none
+local process = budgets > 0 and ARGV[argument + budgets]
+local slices, short, limits = {}, false, #used
+for i = 1, budgets do
+  local key, need = KEYS[next_key + i], tonumber(ARGV[argument + budgets + i])
+  local seen = redis.call('HMGET', key, 'granted', 'used', 'others', 'until', 'r:' .. process)
+  if seen[4] and now >= tonumber(seen[4]) then return {-5, now} end
+  local taken, amount = tonumber(seen[2] or 0), tonumber(ARGV[argument + i - 1])
+  used[limits + i] = math.min(tonumber(seen[1] or 0), amount - tonumber(seen[3] or 0)) - taken
+  if used[limits + i] < need then short = true end
+  slices[i] = {key, taken + need, tonumber(seen[5] or 0) + need, not seen[5], need}
+end
+if short then return {-4, now, absent, unpack(used)} end
+for i, slice in ipairs(slices) do
+  redis.call('HSET', slice[1], 'used', slice[2], 'r:' .. process, slice[3])
+  used[limits + i] = used[limits + i] - slice[5]
+  if slice[4] then -- whoever sweeps up after this process finds it there
+    redis.call('SADD', KEYS[next_key], slice[1])
+    redis.call('PEXPIRE', KEYS[next_key], TOUCHED_MS)
+  end
+end
+
 for _, take in ipairs(takes) do
   local last = take[7]
   if take[2] then

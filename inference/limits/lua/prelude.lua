@@ -8,6 +8,7 @@ local RING = 61 -- buckets counted: 60 whole seconds, and the partly expired one
 local BUCKET_MS = 1000
 local WINDOW_MS = RING * BUCKET_MS
 local KEPT_MS = 3600000 -- of a generation's members, once nobody is left to keep them
+local TOUCHED_MS = 40 * 86400000 -- of what a process took part in, longer than any budget's period
 local tick = math.floor(now / BUCKET_MS)
 
 -- The sums and current bucket of a subject, {requests, tokens, requests now, tokens now, head}. Buckets that have left the

@@ -8,7 +8,8 @@ from inference.limits import arithmetic, limiter, scripts, session
 from inference.limits.scripts import Script
 
 CLOCK_KEY = "test:now"
-NAMES = ("ADMIT", "SETTLE", "BEAT", "JOIN", "LEAVE")
+LOADED = ("ADMIT", "SETTLE", "BEAT", "LEAVE", "FILL", "SPEND", "ALIGN", "ALIVE", "SWEEP", "BURY")
+NAMES = (*LOADED, "JOIN")
 REAL_CLOCK = "local time = redis.call('TIME')\nlocal now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
 SET_CLOCK = f"local now = tonumber(redis.call('GET', '{CLOCK_KEY}'))\n"
 Patch = Callable[[object, str, object], None]
@@ -30,7 +31,7 @@ def _replace(old: str, new: str, patch: Patch) -> None:
         assert old in text
         text = text.replace(old, new)
         patch(scripts, name, Script(text, hashlib.sha1(text.encode()).hexdigest()))
-    patch(scripts, "LOADED", (scripts.ADMIT, scripts.SETTLE, scripts.BEAT, scripts.LEAVE))
+    patch(scripts, "LOADED", tuple(getattr(scripts, name) for name in LOADED))
 
 
 def with_set_clock(patch: Patch = setattr) -> None:
