@@ -33,12 +33,12 @@ def timeouts_shown(route: Route) -> str:
     """Those that the route has of its own."""
     names = {"connect": _("connect"), "first_byte": _("first byte"), "chunk": _("between chunks"), "total": _("total")}
     own = route_timeouts.stored(route_timeouts.read(route.timeouts))
-    return ", ".join(_("%(name)s %(seconds)s s") % {"name": names[it], "seconds": f"{own[it]:g}"} for it in own)
+    return _(", ").join(_("%(name)s %(seconds)s s") % {"name": names[it], "seconds": f"{own[it]:g}"} for it in own)
 
 
 def _conditions(rule: RuleEntry) -> Any:
     if rule.endpoints:
-        yield _("endpoint %(names)s") % {"names": ", ".join(rule.endpoints)}
+        yield _("endpoint %(names)s") % {"names": _(", ").join(rule.endpoints)}
     least, end = rule.prompt_tokens_from, rule.prompt_tokens_to
     if least is not None and end is not None:
         yield _("prompt of %(least)s to less than %(end)s tokens") % {"least": f"{least:,}", "end": f"{end:,}"}

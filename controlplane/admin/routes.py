@@ -35,11 +35,11 @@ class RouteAdmin(ConsoleAdmin):
             icon="tune",
         ),
         Verb(
-            "rules", _("Rules and affinity"), Permission.ROUTE_CHANGE, RulesForm, _("%(name)s was changed."),
+            "rules", _("Change rules"), Permission.ROUTE_CHANGE, RulesForm, _("%(name)s was changed."),
             icon="alt_route",
         ),
         Verb(
-            "timeouts", _("Time-outs"), Permission.ROUTE_CHANGE, TimeoutsForm, _("%(name)s was changed."),
+            "timeouts", _("Change time-outs"), Permission.ROUTE_CHANGE, TimeoutsForm, _("%(name)s was changed."),
             icon="timer",
         ),
         Verb(

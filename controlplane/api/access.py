@@ -13,19 +13,22 @@ from controlplane.actions.change_project import change_project
 from controlplane.actions.create_project import create_project
 from controlplane.actions.create_user import create_user
 from controlplane.actions.scopes import MOST_ENTRIES
-from controlplane.api.fields import Body, Flag, Text
+from controlplane.api.fields import Body, Choice, Flag, Text
 from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, reading
 from controlplane.api.preconditions import reason_of
 from controlplane.models import Project, User
+from controlplane.models.access import RegisterMode
 from controlplane.roles import Permission
 
 HOSTS = "Hosts from which its requests may let engines fetch media; *.example.com for all below a name."
+MODE = "What the register keeps of its requests. `full` is refused until the register can keep contents."
 
 
 class ProjectShown(Shown):
     name = serializers.CharField()
     title = serializers.CharField()
     media_hosts = serializers.ListField(child=serializers.CharField())
+    register_mode = serializers.ChoiceField(RegisterMode.choices)
 
 
 class ProjectCreate(Body):
@@ -34,6 +37,7 @@ class ProjectCreate(Body):
     media_hosts = serializers.ListField(
         child=Text(max_length=255), max_length=MOST_ENTRIES, default=list, help_text=HOSTS
     )
+    register_mode = Choice(RegisterMode.choices, default=RegisterMode.DIGEST, help_text=MODE)
 
 
 class ProjectChange(Body):
@@ -41,6 +45,7 @@ class ProjectChange(Body):
     media_hosts = serializers.ListField(
         child=Text(max_length=255), max_length=MOST_ENTRIES, required=False, help_text=HOSTS
     )
+    register_mode = Choice(RegisterMode.choices, required=False, help_text=MODE)
 
 
 class ProjectFilters(django_filters.FilterSet):

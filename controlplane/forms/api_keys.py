@@ -16,12 +16,15 @@ from controlplane.actions.create_token import NewToken, create_token
 from controlplane.actions.revoke_api_key import revoke_api_key
 from controlplane.actions.revoke_token import revoke_token
 from controlplane.actions.rotate_api_key import rotate_api_key
+from controlplane.actions.scopes import KEPT_MODES
 from controlplane.models import ApiKey, ManagementToken, Project, Route, User
+from controlplane.models.access import RegisterMode
 from controlplane.roles import Permission
 from inference.contract import endpoints
 
 from .base import ActionForm
 
+MODE_HELP = _("Who, when, what and how much is always kept; digests prove later what was asked and answered.")
 MEDIA_HELP = _("From which its requests may let engines fetch images and sound, one a line. None: data URLs only.")
 LIFETIMES = (
     ("", _("Never")),
@@ -145,18 +148,27 @@ class RevokeApiKeyForm(ActionForm):
         return revoke_api_key(self.subject, actor=actor, reason=self.why)
 
 
+def _register_mode() -> forms.ChoiceField:
+    return forms.ChoiceField(
+        label=_("What the register keeps"), choices=[(mode.value, mode.label) for mode in KEPT_MODES],
+        required=False, initial=RegisterMode.DIGEST, help_text=MODE_HELP,
+    )  # fmt: skip
+
+
 class ProjectForm(ActionForm):
     testid = "project-form"
 
     name = forms.CharField(label=_("Name"), max_length=52, help_text=_("Lower-case letters, digits and hyphens."))
     title = forms.CharField(label=_("Title"), max_length=200, required=False, help_text=_("What people call it."))
     media_hosts = WordsField(label=_("Media hosts"), help_text=MEDIA_HELP)
+    register_mode = _register_mode()
 
     def perform(self, actor: Actor) -> Project:
         values = self.cleaned_data
         return create_project(
-            name=values["name"], title=values["title"], media_hosts=values["media_hosts"], actor=actor, reason=self.why
-        )
+            name=values["name"], title=values["title"], media_hosts=values["media_hosts"],
+            register_mode=values["register_mode"] or RegisterMode.DIGEST, actor=actor, reason=self.why,
+        )  # fmt: skip
 
 
 class ChangeProjectForm(ActionForm):
@@ -164,17 +176,20 @@ class ChangeProjectForm(ActionForm):
 
     title = forms.CharField(label=_("Title"), max_length=200, required=False, help_text=_("What people call it."))
     media_hosts = WordsField(label=_("Media hosts"), help_text=MEDIA_HELP)
+    register_mode = _register_mode()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial.setdefault("title", self.subject.title)
         self.initial.setdefault("media_hosts", self.subject.media_hosts)
+        self.initial.setdefault("register_mode", self.subject.register_mode)
 
     def perform(self, actor: Actor) -> Project:
         values = self.cleaned_data
         return change_project(
-            self.subject, title=values["title"], media_hosts=values["media_hosts"], actor=actor, reason=self.why
-        )
+            self.subject, title=values["title"], media_hosts=values["media_hosts"],
+            register_mode=values["register_mode"] or None, actor=actor, reason=self.why,
+        )  # fmt: skip
 
 
 class TokenForm(ActionForm):
