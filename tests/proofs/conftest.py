@@ -23,6 +23,7 @@ from tests.inference.conftest import (  # noqa: F401 - the fixtures of a running
     register,
     start,
 )
+from tests.inference.limits.conftest import shared_valkey, valkey  # noqa: F401 - a Redis that may be killed
 from tests.proofs.proof import Proof, Row, table
 
 RESULT = Path(__file__).parents[2] / "bench" / "results" / "soak.md"
@@ -38,27 +39,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--soak", default=False):
-        return
-    wanted = {name.strip().upper() for name in config.getoption("--only").split(",") if name.strip()}
-    proofs = {item: marker.args[0] for item in items if (marker := item.get_closest_marker("proof"))}
-    if unknown := wanted - set(proofs.values()):
-        raise pytest.UsageError(
-            f"no proof of {', '.join(sorted(unknown))}; there are {', '.join(sorted({*proofs.values()}))}"
-        )
-    chosen = [item for item in items if not wanted or proofs.get(item) in wanted]
-    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = chosen
-    for item in items:
-        marker = item.get_closest_marker("proof")
-        item.add_marker(pytest.mark.timeout((marker.kwargs["seconds"] if marker else 60) + AFTER_ITS_BOUND))
+    """Leave out what is not asked for, and what cannot be proven with a small count."""
+    soak = config.getoption("--soak", default=False)
+    marked = {item: marker for item in items if (marker := item.get_closest_marker("proof"))}
+    left_out = [item for item, marker in marked.items() if not soak and not marker.kwargs.get("small", True)]
+    if soak:
+        left_out = _not_asked_for(config.getoption("--only"), {item: mark.args[0] for item, mark in marked.items()})
+        for item, marker in marked.items():
+            item.add_marker(pytest.mark.timeout(marker.kwargs["seconds"] + AFTER_ITS_BOUND))
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _not_asked_for(only: str, promises: dict[pytest.Item, str]) -> list[pytest.Item]:
+    wanted = {name.strip().upper() for name in only.split(",") if name.strip()}
+    if unknown := wanted - set(promises.values()):
+        there_are = ", ".join(sorted(set(promises.values())))
+        raise pytest.UsageError(f"no proof of {', '.join(sorted(unknown))}; there are {there_are}")
+    return [item for item, promise in promises.items() if wanted and promise not in wanted]
 
 
 @pytest.fixture
 def proof(request: pytest.FixtureRequest) -> Iterator[Proof]:
     """The proof that this test is marked as."""
     marker = request.node.get_closest_marker("proof")
-    made = Proof(*marker.args, **marker.kwargs, soak=request.config.getoption("--soak", default=False))
+    soak = request.config.getoption("--soak", default=False)
+    made = Proof(marker.args[0], marker.kwargs["seconds"], soak=soak)
     request.node.stash[_PROOF] = made
     yield made
     ROWS.extend(made.rows)

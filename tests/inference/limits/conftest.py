@@ -1,7 +1,6 @@
 """A Valkey that tests may kill, and limiters that are closed after the test."""
 
 import subprocess
-import sys
 import tempfile
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -71,38 +70,6 @@ async def make_limiter(valkey: Valkey) -> AsyncIterator[MakeLimiter]:
     yield make
     for limiter in made:
         await limiter.close()
-
-
-class Gateways:
-    """Gateway processes under load; `results` says what each admitted as (ms, whether Redis was there)."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self.processes: list[subprocess.Popen[str]] = []
-
-    def start(self, count: int, seconds: float, kind: str = "rates", *, gateways: int | None = None) -> None:
-        for place in range(count):
-            argv = [sys.executable, "-m", "tests.inference.limits.gateway", self._url, str(gateways or count)]
-            self.processes.append(
-                subprocess.Popen([*argv, str(place), str(seconds), kind], stdout=subprocess.PIPE, text=True)
-            )
-        for process in self.processes:
-            assert process.stdout
-            assert process.stdout.readline() == "ready\n"
-
-    def results(self) -> list[list[tuple[int, bool]]]:
-        # Not communicate(): it passes over what the first readline() has already drawn into the buffer.
-        said = [process.stdout.read().splitlines() for process in self.processes if process.stdout]
-        return [[(int(at), alive == "True") for at, alive in map(str.split, lines)] for lines in said]
-
-
-@pytest.fixture
-def gateways(valkey: Valkey) -> Iterator[Gateways]:
-    started = Gateways(valkey.url)
-    yield started
-    for process in started.processes:
-        process.kill()
-        process.communicate()
 
 
 def worst_window(moments: list[int], window: int) -> int:
