@@ -29,7 +29,6 @@ INSTALLED_APPS = [
     "config.console.ConsoleConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
@@ -50,6 +49,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "controlplane.middleware.request_id_middleware",
+    "controlplane.middleware.last_seen_middleware",
     "controlplane.middleware.one_time_password_middleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -81,7 +81,13 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # People, and what they may see.
 REGISTER_REACH = "controlplane.access.register.register_reach"
 AUTH_USER_MODEL = "controlplane.User"
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTHENTICATION_BACKENDS = ["controlplane.passwords.PasswordBackend"]
+# The first one hashes; a hash of another one, or of weaker parameters, is renewed at the next sign-in.
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -89,6 +95,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
+SESSION_ENGINE = "controlplane.sessions"
 SESSION_COOKIE_AGE = 12 * 3600
 # Two instances on one host share its cookie jar, whatever their ports: the names keep them apart.
 SESSION_COOKIE_NAME = f"signalbox_session_{env.integer('SIGNALBOX_CONSOLE_PORT', 8000)}"
@@ -126,7 +133,7 @@ STORAGES = {
 # The management API.
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "controlplane.api.authentication.ManagementTokenAuthentication",
+        "controlplane.api.authentication.BearerAuthentication",
         "controlplane.api.authentication.ConsoleSessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["controlplane.api.permissions.Permitted"],

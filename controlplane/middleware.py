@@ -5,8 +5,9 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 
-from controlplane import actors
+from controlplane import actors, last_seen
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
@@ -32,6 +33,19 @@ def one_time_password_middleware(handle: Handler) -> Handler:
                 return redirect("admin:password_change")
             return HttpResponse(status=403)
         return handle(request)
+
+    return middleware
+
+
+def last_seen_middleware(handle: Handler) -> Handler:
+    """Note now and then that the session of whoever asked is in use."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = handle(request)
+        session = getattr(request.session, "user_session", None)
+        if session is not None:
+            last_seen.of_session(session, request.META.get("REMOTE_ADDR"), timezone.now())
+        return response
 
     return middleware
 

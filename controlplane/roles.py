@@ -41,6 +41,9 @@ class Permission(StrEnum):
     LIMIT_CHANGE = "limit.change"
     USER_READ = "user.read"
     USER_CREATE = "user.create"
+    USER_CHANGE = "user.change"
+    SERVICE_ACCOUNT_CREATE = "service_account.create"
+    SERVICE_ACCOUNT_CHANGE = "service_account.change"
     TOKEN_READ = "token.read"  # noqa: S105 - a name, not a secret
     TOKEN_CREATE = "token.create"  # noqa: S105
     TOKEN_REVOKE = "token.revoke"  # noqa: S105

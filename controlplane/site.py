@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from unfold.sites import UnfoldAdminSite
 
+from controlplane.forms.sign_in import SignInForm
 from controlplane.roles import Permission
 
 
@@ -19,6 +20,7 @@ class ConsoleSite(UnfoldAdminSite):
     index_title = _("Overview")
     index_template = "console/overview.html"
     login_template = "console/login.html"
+    login_form = SignInForm
     enable_nav_sidebar = True
 
     def extra_urls(self) -> list[URLPattern | URLResolver]:

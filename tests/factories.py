@@ -1,7 +1,10 @@
 """Rows for tests that start from a given state; what an action does is tested through the action."""
 
+from datetime import timedelta
+
 import factory
 from django.conf import settings
+from django.utils import timezone
 from factory.django import DjangoModelFactory
 
 from controlplane.lifecycle import ReplicaState
@@ -17,7 +20,9 @@ from controlplane.models import (
     RoleBinding,
     Route,
     RouteTarget,
+    ServiceAccount,
     User,
+    UserSession,
 )
 from controlplane.roles import Role
 from inference.contract import keys
@@ -45,6 +50,24 @@ class ProjectFactory(DjangoModelFactory[Project]):
         model = Project
 
     name = factory.Sequence(lambda n: f"project-{n}")
+
+
+class ServiceAccountFactory(DjangoModelFactory[ServiceAccount]):
+    class Meta:
+        model = ServiceAccount
+
+    name = factory.Sequence(lambda n: f"machine-{n}")
+
+
+class SessionFactory(DjangoModelFactory[UserSession]):
+    """A live session of the management API."""
+
+    class Meta:
+        model = UserSession
+
+    user = factory.SubFactory(UserFactory)
+    kind = UserSession.Kind.API
+    expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=1))
 
 
 class ModelFactory(DjangoModelFactory[Model]):

@@ -7,10 +7,11 @@ from django.conf import settings
 from django.db import transaction
 
 from audit.record import Actor
+from controlplane import tokens
 from controlplane.access.owners import owners
-from controlplane.actions import create_token as tokens
 from controlplane.actions.create_api_key import create_api_key
 from controlplane.actions.create_project import create_project
+from controlplane.actions.create_token import create_token
 from controlplane.actions.create_user import create_user
 from controlplane.actions.issue_password import issue_password
 from controlplane.models import ApiKey, ManagementToken, Project, User
@@ -55,7 +56,7 @@ def _admin(known_password: str, actor: Actor) -> tuple[User | None, str]:
 def _token(user: User, known: str, actor: Actor) -> str:
     if ManagementToken.objects.filter(digest=tokens.digest(known), user=user).usable().exists():
         return known
-    return tokens.create_token(user, name="make up", actor=actor, reason=REASON).token
+    return create_token(user, name="make up", actor=actor, reason=REASON).token
 
 
 def _api_key(project: Project, known: str, actor: Actor) -> str:

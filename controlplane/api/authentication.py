@@ -1,41 +1,64 @@
-"""Who asks: the bearer of a management token, or somebody who is signed in to the console."""
+"""Who asks: the bearer of a management token or of an access token, or somebody who is signed in to the console.
 
+A database that does not answer is never taken for a bad credential: its error goes through and becomes 503.
+"""
+
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
-from controlplane.actions.create_token import PREFIX, digest
-from controlplane.models import ManagementToken, ServiceAccount, User
+from controlplane import access_tokens, last_seen, tokens
+from controlplane.models import ManagementToken, ServiceAccount, User, UserSession
 
-_LONGEST_TOKEN = 200
+REALM = 'Bearer realm="signalbox"'
 
 
-class ManagementTokenAuthentication(BaseAuthentication):
-    """``Authorization: Bearer sbm_…``. Another scheme is somebody else's; a bad token is 401, whatever else is sent."""
+class BearerAuthentication(BaseAuthentication):
+    """``Authorization: Bearer …``. Another scheme is somebody else's; a bad token is 401, whatever else is sent."""
 
     auth_method = "token"
+    """or ``jwt``: each request has an authenticator of its own"""
 
-    def authenticate(self, request: Request) -> tuple[User | ServiceAccount, ManagementToken] | None:
-        scheme, _space, token = get_authorization_header(request).decode("latin-1").partition(" ")
+    def authenticate(self, request: Request) -> tuple[User | ServiceAccount, ManagementToken | UserSession] | None:
+        scheme, _space, credential = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        row = _find(token.strip())
-        if row is None:
-            raise AuthenticationFailed(_("The token is unknown, expired or revoked."), code="bad_token")
-        return row.owner, row
+        credential = credential.strip()
+        if token := _management_token(credential):
+            return token.owner, token
+        if session := _session(credential, request):
+            self.auth_method = "jwt"
+            return session.user, session
+        raise AuthenticationFailed(_("The token is unknown, expired or revoked."), code="bad_token")
 
     def authenticate_header(self, request: Request) -> str:
         del request
-        return 'Bearer realm="signalbox"'
+        return REALM
 
 
-def _find(token: str) -> ManagementToken | None:
-    if not token.startswith(PREFIX) or len(token) > _LONGEST_TOKEN or not token.isascii():
+def _management_token(credential: str) -> ManagementToken | None:
+    if not tokens.is_management_token(credential):
         return None  # costs no look-up
-    return (
-        ManagementToken.objects.usable().filter(digest=digest(token)).select_related("user", "service_account").first()
-    )
+    usable = ManagementToken.objects.usable().filter(digest=tokens.digest(credential))
+    token = usable.select_related("user", "service_account").first()
+    if token is not None:
+        last_seen.of_token(token, timezone.now())
+    return token
+
+
+def _session(credential: str, request: Request) -> UserSession | None:
+    """The live session that an access token names: one look-up, so that ending it ends the token with it."""
+    try:
+        claims = access_tokens.signer().verify(credential)
+    except access_tokens.BadAccessToken:
+        return None
+    live = UserSession.objects.live().filter(kind=UserSession.Kind.API, user__is_active=True)
+    session = live.select_related("user").filter(pk=claims.session_id, user=claims.user_id).first()
+    if session is not None:
+        last_seen.of_session(session, request.META.get("REMOTE_ADDR"), timezone.now())
+    return session
 
 
 class ConsoleSessionAuthentication(SessionAuthentication):

@@ -13,9 +13,8 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 
-from controlplane.actions.create_token import PREFIX
 from controlplane.api import idempotency, problems
-from controlplane.api.authentication import ConsoleSessionAuthentication, ManagementTokenAuthentication
+from controlplane.api.authentication import BearerAuthentication, ConsoleSessionAuthentication
 from controlplane.api.fields import LONGEST_REASON
 from controlplane.text import ONE_LINE
 
@@ -72,13 +71,14 @@ _ETAG = {"description": "For `If-Match`.", "schema": {"type": "string"}}
 _REQUEST_ID = {"description": "The request's id, as in the register.", "schema": {"type": "string"}}
 
 
-class _TokenScheme(OpenApiAuthenticationExtension):
-    target_class = ManagementTokenAuthentication
-    name = "managementToken"
+class _BearerScheme(OpenApiAuthenticationExtension):
+    target_class = BearerAuthentication
+    name = "bearer"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
         del auto_schema
-        return {"type": "http", "scheme": "bearer", "bearerFormat": f"{PREFIX}…", "description": "A management token."}
+        text = "A management token (sbm_…), or an access token (a JWT) from /api/v1/auth/token."
+        return {"type": "http", "scheme": "bearer", "description": text}
 
 
 class _SessionScheme(OpenApiAuthenticationExtension):

@@ -5,13 +5,14 @@ from .answers import RememberedAnswer
 from .budgets import BudgetAccount, BudgetLine, BudgetParty, BudgetSlice
 from .catalog import Model, ModelVersion
 from .deployments import Deployment, DeploymentStatus, Replica, ReplicaTransition
-from .identity import ManagementToken, ServiceAccount
+from .identity import BrowserSession, ManagementToken, RefreshToken, ServiceAccount, SignInAttempts, UserSession
 from .limits import Limit
 from .roles import RoleBinding
 from .routes import Route, RouteTarget
 
 __all__ = [
     "ApiKey",
+    "BrowserSession",
     "BudgetAccount",
     "BudgetLine",
     "BudgetParty",
@@ -23,6 +24,7 @@ __all__ = [
     "Model",
     "ModelVersion",
     "Project",
+    "RefreshToken",
     "RememberedAnswer",
     "Replica",
     "ReplicaTransition",
@@ -30,5 +32,7 @@ __all__ = [
     "Route",
     "RouteTarget",
     "ServiceAccount",
+    "SignInAttempts",
     "User",
+    "UserSession",
 ]

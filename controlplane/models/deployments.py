@@ -9,6 +9,7 @@ from controlplane.lifecycle import DeploymentState, ReplicaState
 from .access import Project
 from .base import Noun, dns_label, one_line
 from .catalog import ModelVersion
+from .sealed import SealedField
 
 
 class Backend(models.TextChoices):
@@ -45,6 +46,8 @@ class Deployment(Noun):
     external_url = models.CharField(
         _("URL"), max_length=200, blank=True, help_text=_("Only for an engine that Signalbox does not start.")
     )
+    external_key = SealedField()
+    """what an external engine asks for as its bearer"""
     served_name = models.CharField(
         _("served name"),
         max_length=200,

@@ -12,7 +12,8 @@ class SealedField(models.TextField):
     """Holds a `Sealed`, empty by default. A plain text is refused, so that none is ever saved by mistake."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"blank": True, "default": Sealed(""), "editable": False} | kwargs)
+        ours: dict[str, Any] = {"blank": True, "default": Sealed(""), "editable": False}
+        super().__init__(*args, **(ours | kwargs))
 
     def deconstruct(self) -> tuple[str, str, Any, Any]:
         name, path, args, kwargs = super().deconstruct()

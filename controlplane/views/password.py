@@ -14,6 +14,7 @@ from controlplane import actors
 from controlplane.actions.change_password import change_password
 from controlplane.errors import Refused
 from controlplane.models import User
+from controlplane.sessions import session_of
 
 
 class PasswordChange(PasswordChangeView):
@@ -36,7 +37,12 @@ class PasswordChange(PasswordChangeView):
     def form_valid(self, form: Any) -> HttpResponse:
         actor = actors.from_request(self.request, source="ui")
         try:
-            user = change_password(self.user, password=form.cleaned_data["new_password1"], actor=actor)
+            user = change_password(
+                self.user,
+                password=form.cleaned_data["new_password1"],
+                keep=session_of(self.request),
+                actor=actor,
+            )
         except Refused as error:
             form.add_error(getattr(error, "field", "") or None, error.message)
             return self.form_invalid(form)

@@ -1,7 +1,7 @@
 """The playground's API keys: one for each person and project, an hour long, held in this process's memory only.
 
 They are made by the same action as any key, so the register and the key list name them; a stored one would be a secret
-at rest.
+at rest. They end with the person's session (`actions.end_playground_keys`).
 """
 
 import threading
@@ -14,12 +14,12 @@ from django.utils.translation import gettext as _
 from audit.record import Actor
 from controlplane.access.lookups import access
 from controlplane.actions.create_api_key import create_api_key
+from controlplane.actions.end_playground_keys import NAME
 from controlplane.errors import Invalid
 from controlplane.models import ApiKey, Project, Route, User
 from controlplane.permissions import Permission, require
 from controlplane.roles import Standing
 
-NAME = "playground"
 LIFETIME = timedelta(hours=1)
 MARGIN = timedelta(minutes=11)  # a long answer must not outlive its key
 MOST_HELD = 1_000

@@ -1,4 +1,4 @@
-"""The format of API keys: ``sbx_<8-char id>_<43-char secret>_<6-char checksum>``.
+"""The format of API keys: ``sbx_<8-char id>_<43-char secret>_<6-char checksum>``. Other tokens differ in the prefix.
 
 Recognisable by secret scanners and checkable offline, so a malformed key costs no look-up. Only the HMAC-SHA256 of the
 whole key (with a pepper) is stored; the id finds the row, the digest proves the secret.
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 PREFIX = "sbx"
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_FORM = re.compile(rf"{PREFIX}_([0-9A-Za-z]{{8}})_([0-9A-Za-z]{{43}})_([0-9A-Za-z]{{6}})", re.ASCII)
+_FORM = re.compile(r"([a-z]{3})_([0-9A-Za-z]{8})_([0-9A-Za-z]{43})_([0-9A-Za-z]{6})", re.ASCII)
 
 
 class ParsedKey(NamedTuple):
@@ -36,20 +36,20 @@ def checksum(body: str) -> str:
     return _base62(zlib.crc32(body.encode("ascii")), 6)
 
 
-def generate(key_id: str = "") -> ParsedKey:
+def generate(key_id: str = "", prefix: str = PREFIX) -> ParsedKey:
     """A new key with 256 random bits in 43 base-62 characters; `key_id` for a known key's new secret."""
     key_id = key_id or "".join(secrets.choice(_ALPHABET) for _ in range(8))
     secret = "".join(secrets.choice(_ALPHABET) for _ in range(43))
-    body = f"{PREFIX}_{key_id}_{secret}"
+    body = f"{prefix}_{key_id}_{secret}"
     return ParsedKey(key_id, f"{body}_{checksum(body)}")
 
 
-def parse(token: str) -> ParsedKey | None:
+def parse(token: str, prefix: str = PREFIX) -> ParsedKey | None:
     """The parts of a well-formed key, None for anything else. Says nothing about whether the key exists."""
     match = _FORM.fullmatch(token)
-    if match is None or checksum(token[:-7]) != match[3]:
+    if match is None or match[1] != prefix or checksum(token[:-7]) != match[4]:
         return None
-    return ParsedKey(match[1], token)
+    return ParsedKey(match[2], token)
 
 
 def digest(token: str, pepper: bytes) -> str:

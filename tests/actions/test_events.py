@@ -107,7 +107,7 @@ def test_key_is_named_and_never_told(alice: Actor, events: Events) -> None:
 def test_people_are_security(alice: Actor, events: Events) -> None:
     dora = create_user(username="dora", password="a secret word", superuser=True, actor=alice)
     issue_password(dora, password="another secret", actor=alice, reason="lost")
-    row, token = create_token(dora, name="ci", actor=alice)
+    row, token = create_token(factories.ServiceAccountFactory(), name="ci", actor=alice)
     revoke_token(row, actor=alice, reason="over")
     assert [event.operation for event in events()] == [
         "user.created", "user.password_changed", "token.created", "token.revoked",

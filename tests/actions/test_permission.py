@@ -1,33 +1,43 @@
 """Every action asks first: who may only look, outsiders and strangers change nothing and leave no event."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from audit.models import Event
 from audit.record import Actor
+from controlplane import attempts
 from controlplane.actions.change_deployment import change_deployment
 from controlplane.actions.change_password import change_password
 from controlplane.actions.change_project import change_project
+from controlplane.actions.change_service_account import change_service_account
 from controlplane.actions.connect_engine import connect_engine
 from controlplane.actions.create_api_key import create_api_key
 from controlplane.actions.create_deployment import create_deployment
 from controlplane.actions.create_model import create_model
 from controlplane.actions.create_project import create_project
+from controlplane.actions.create_service_account import create_service_account
 from controlplane.actions.create_token import create_token
 from controlplane.actions.create_user import create_user
 from controlplane.actions.create_version import create_version
 from controlplane.actions.delete_deployment import delete_deployment
 from controlplane.actions.delete_route import delete_route
+from controlplane.actions.disable_user import disable_user
+from controlplane.actions.enable_user import enable_user
+from controlplane.actions.end_session import end_session, end_sessions
 from controlplane.actions.issue_password import issue_password
 from controlplane.actions.remove_limit import remove_limit
 from controlplane.actions.retire_version import retire_version
 from controlplane.actions.revoke_api_key import revoke_api_key
 from controlplane.actions.revoke_token import revoke_token
+from controlplane.actions.rotate_token import rotate_token
 from controlplane.actions.scale_deployment import scale_deployment
 from controlplane.actions.set_limit import set_limit
 from controlplane.actions.set_route import change_route, create_route
+from controlplane.actions.unlock_user import unlock_user
 from controlplane.errors import NotAllowed
 from controlplane.models import ManagementToken, Model, User
 from tests import factories
@@ -37,6 +47,16 @@ pytestmark = pytest.mark.django_db
 
 def a_token() -> ManagementToken:
     return ManagementToken.objects.create(user=factories.UserFactory(), name="t", digest="d")
+
+
+def a_machines_token() -> ManagementToken:
+    return ManagementToken.objects.create(service_account=factories.ServiceAccountFactory(), name="t", digest="m")
+
+
+def _locked_user() -> User:
+    user = factories.UserFactory()
+    attempts.admit(user.username, None, timezone.now())
+    return user
 
 
 ATTEMPTS: dict[str, Callable[[Actor], Any]] = {
@@ -62,7 +82,17 @@ ATTEMPTS: dict[str, Callable[[Actor], Any]] = {
     "create_user": lambda actor: create_user(username="dora", password="p", actor=actor),
     "issue_password": lambda actor: issue_password(factories.UserFactory(), password="p", actor=actor, reason="r"),
     "change_password": lambda actor: change_password(factories.UserFactory(), password="p", actor=actor),
-    "create_token": lambda actor: create_token(factories.UserFactory(), name="t", actor=actor),
+    "create_token": lambda actor: create_token(factories.ServiceAccountFactory(), name="t", actor=actor),
+    "rotate_token": lambda actor: rotate_token(a_machines_token(), overlap=timedelta(0), actor=actor),
+    "create_service_account": lambda actor: create_service_account(name="ci", actor=actor),
+    "change_service_account": lambda actor: change_service_account(
+        factories.ServiceAccountFactory(), is_active=False, actor=actor, reason="r"
+    ),
+    "disable_user": lambda actor: disable_user(factories.UserFactory(), actor=actor, reason="r"),
+    "enable_user": lambda actor: enable_user(factories.UserFactory(is_active=False), actor=actor),
+    "unlock_user": lambda actor: unlock_user(_locked_user(), actor=actor),
+    "end_session": lambda actor: end_session(factories.SessionFactory(), actor=actor, reason="r"),
+    "end_sessions": lambda actor: end_sessions(factories.SessionFactory().user, actor=actor, reason="r"),
     "revoke_token": lambda actor: revoke_token(a_token(), actor=actor, reason="r"),
 }
 

@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
-from controlplane.actions.create_token import PREFIX, digest
+from controlplane import tokens
 from controlplane.models import ManagementToken, User
 
 
@@ -22,8 +23,10 @@ class Client(APIClient):
 
 
 def client_of(user: User) -> Client:
-    token = f"{PREFIX}{user.username}-{'x' * 43}"
-    ManagementToken.objects.get_or_create(user=user, name="test", digest=digest(token))
+    token = tokens.generate(tokens.MANAGEMENT).token
+    ManagementToken.objects.create(
+        user=user, name="test", digest=tokens.digest(token), last_used_at=timezone.now()
+    )  # fmt: skip
     return Client(headers={"Authorization": f"Bearer {token}"})
 
 

@@ -54,7 +54,7 @@ def test_every_path_is_in_it(schema: dict[str, Any]) -> None:
 def test_every_operation_has_errors_and_authentication(schema: dict[str, Any]) -> None:
     for path, method, operation in operations(schema):
         assert {"400", "401", "403"} <= operation["responses"].keys(), (path, method)
-        assert {"managementToken": []} in operation["security"], (path, method)
+        assert {"bearer": []} in operation["security"], (path, method)
         assert {} not in operation["security"], (path, method)
 
 

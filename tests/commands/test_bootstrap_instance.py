@@ -9,9 +9,9 @@ from django.conf import settings
 from django.test import override_settings
 
 from audit.models import Event
-from controlplane.actions.create_token import digest
 from controlplane.credentials import read_credentials
 from controlplane.models import ApiKey, ManagementToken, Project, User
+from controlplane.tokens import digest
 from inference.contract import keys
 from tests.commands.run import Ran, run
 
