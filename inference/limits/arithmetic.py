@@ -1,7 +1,7 @@
 """The sums of the limiter, without Redis and without a clock: buckets, shares, and what the headers say."""
 
 import zlib
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 BUCKET_MS = 1000
@@ -20,6 +20,12 @@ class Gauge(NamedTuple):
     limit: int
     remaining: int
     reset_ms: int
+
+
+_REQUESTS, _TOKENS = (
+    tuple(b"x-ratelimit-%b-%b" % (what, kind) for what in (b"limit", b"remaining", b"reset"))
+    for kind in (b"requests", b"tokens")
+)
 
 
 def share(limit: int, gateways: int, place: int | None, subject: str) -> int:
@@ -58,19 +64,19 @@ def until_forgotten(now_ms: int) -> int:
     return (now_ms // BUCKET_MS) * BUCKET_MS + WINDOW_MS - now_ms
 
 
-def headers(requests: Sequence[Gauge], tokens: Sequence[Gauge]) -> list[Header]:
-    """The ``x-ratelimit-*`` headers, each kind from the window with the least left."""
+def headers(requests: Gauge | None, tokens: Gauge | None) -> list[Header]:
+    """The ``x-ratelimit-*`` headers of the tightest window of each kind."""
     result: list[Header] = []
-    for kind, gauges in ((b"requests", requests), (b"tokens", tokens)):
-        if gauges:
-            tightest = min(gauges, key=_by_remaining)
+    for (limit, remaining, reset), gauge in ((_REQUESTS, requests), (_TOKENS, tokens)):
+        if gauge is not None:
             result += (
-                (b"x-ratelimit-limit-" + kind, b"%d" % tightest.limit),
-                (b"x-ratelimit-remaining-" + kind, b"%d" % max(0, tightest.remaining)),
-                (b"x-ratelimit-reset-" + kind, duration(tightest.reset_ms).encode()),
+                (limit, b"%d" % gauge.limit),
+                (remaining, b"%d" % max(0, gauge.remaining)),
+                (reset, _encoded_duration(gauge.reset_ms)),
             )
     return result
 
 
-def _by_remaining(gauge: Gauge) -> int:
-    return gauge.remaining
+@lru_cache(maxsize=4096)
+def _encoded_duration(milliseconds: int) -> bytes:
+    return duration(milliseconds).encode()

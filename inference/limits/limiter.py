@@ -204,15 +204,19 @@ class Limiter:
         self, prepared: Plan, used: list[int], now: int, absent: int, refused: tuple[Bound, int] | None = None
     ) -> list[Header]:
         reset = arithmetic.until_forgotten(now)
-        gauges: dict[Dimension, list[Gauge]] = {dimension: [] for dimension in Dimension}
-        for bound, count in zip(prepared.bounds, used, strict=True):
-            limit = arithmetic.held_back(bound.limit, self._gateways, absent) if absent else bound.limit
-            gauges[bound.dimension].append(Gauge(bound.limit, limit - count, reset if count > 0 else 0))
-        if refused is not None and refused[1] >= 0:  # the binding limit is shown, whatever else has less left
-            binding, wait = refused
-            remaining = min(gauge.remaining for gauge in gauges[binding.dimension])
-            gauges[binding.dimension] = [Gauge(binding.limit, remaining, wait)]
-        return arithmetic.headers(gauges[Dimension.REQUESTS], gauges[Dimension.TOKENS])
+        gauges: list[Gauge | None] = []
+        for dimension, windows in prepared.windows:
+            tightest = None
+            for at, whole in windows:
+                count = used[at]
+                left = (arithmetic.held_back(whole, self._gateways, absent) if absent else whole) - count
+                if tightest is None or left < tightest.remaining:
+                    tightest = Gauge(whole, left, reset if count > 0 else 0)
+            if refused is not None and tightest is not None and refused[0].dimension is dimension and refused[1] >= 0:
+                # The binding limit is shown, whatever else has less left.
+                tightest = Gauge(refused[0].limit, tightest.remaining, refused[1])
+            gauges.append(tightest)
+        return arithmetic.headers(*gauges)
 
     @staticmethod
     def _exceeded(bound: Bound, wait: int, headers: list[Header]) -> LimitExceeded:

@@ -51,9 +51,8 @@ class _Encoded(NamedTuple):
     """of `admit`, which ends with the last of them when there are budgets"""
     said: bytes
     arguments: int
-    settle_head: bytes
-    settle_keys: bytes
-    settle_kinds: bytes
+    settle: bytes
+    mark_size: int
 
 
 def _bounds(entry: LimitEntry) -> Iterator[Bound]:
@@ -78,6 +77,20 @@ def _whose(entry: LimitEntry) -> str:
     return f"{who} on model {entry.route}" if entry.route else who
 
 
+def _settlement(generation: str, windows: list[str], slots: list[str]) -> tuple[bytes, int]:
+    """What settles, but for lease, tick and change, as a format; and the length of its first key without the lease."""
+    keys, mark = windows + slots, contract.settled_key(generation, "").encode()
+    head = _commanded(1 + len(keys) + 3 + len(keys), scripts.SETTLE.sha, 1 + len(keys))
+    kinds = _joined(["w"] * len(windows) + ["s"] * len(slots))
+    varying = b"$%d\r\n%b\r\n" * 3
+    first = b"$%d\r\n" + _literal(mark) + b"%b\r\n"
+    return b"".join((_literal(head), first, _literal(_joined(keys)), varying, _literal(kinds))), len(mark)
+
+
+def _literal(raw: bytes) -> bytes:
+    return raw.replace(b"%", b"%%")
+
+
 class Plan:
     """The limits of one kind of request. `bounds` are its limits; `slots` names the subjects with slots, and so on."""
 
@@ -92,6 +105,14 @@ class Plan:
             for entry in self.limits
             if entry.requests_per_minute is not None or entry.tokens_per_minute is not None
         ]
+        self.windows = tuple(
+            (
+                dimension,
+                tuple((at, bound.limit) for at, bound in enumerate(self.bounds) if bound.dimension is dimension),
+            )
+            for dimension in (Dimension.REQUESTS, Dimension.TOKENS)
+        )
+        """what the headers tell: of each kind the places in `bounds`, and the limits"""
         self.allowances = tuple(
             Allowance(budget, entry.project, _whose(entry)) for entry in limits for budget in entry.budgets
         )
@@ -106,7 +127,8 @@ class Plan:
         encoded = self._encoded
         if encoded is None or encoded.generation != generation:
             encoded = self._encoded = self._encode(generation)
-        return b"%b%b%b" % (encoded.admit, bulk(lease), bulk(tokens))
+        asked, cost = lease.encode(), b"%d" % tokens
+        return b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n" % (encoded.admit, len(asked), asked, len(cost), cost)
 
     def admit_charged(self, party: Party, lease: str, tokens: int, charges: tuple[Charge, ...]) -> bytes:
         """The command that decides a request with budgets."""
@@ -128,27 +150,25 @@ class Plan:
         encoded = self._encoded
         if encoded is None or encoded.generation != generation:
             encoded = self._encoded = self._encode(generation)
-        mark = bulk(contract.settled_key(generation, lease))
-        said = bulk(generation) + bulk(lease) + bulk(tick) + bulk(change)
-        return b"".join((encoded.settle_head, mark, encoded.settle_keys, said, encoded.settle_kinds))
+        ended, at, more = lease.encode(), b"%d" % tick, b"%d" % change
+        return encoded.settle % (
+            encoded.mark_size + len(ended), ended, len(ended), ended, len(at), at, len(more), more,
+        )  # fmt: skip
 
     def _encode(self, generation: str) -> _Encoded:
         keys = [contract.STATE, contract.members_key(generation)]
         said = [generation, str(self._gateways), str(self._lease_ms), str(len(self.limits))]
-        taken, kinds = [], []
+        windows, slots = [], []
         for entry in self.limits:
             limits = (entry.requests_per_minute, entry.tokens_per_minute, entry.concurrency)
             said += [str(-1 if limit is None else limit) for limit in limits]
             if limits[:2] != (None, None):
                 keys.append(contract.window_key(generation, entry.name))
             if entry.tokens_per_minute is not None:
-                taken.append(keys[-1])
-                kinds.append("w")
+                windows.append(keys[-1])
             if entry.concurrency is not None:
                 keys.append(contract.slots_key(generation, entry.name))
-                taken.append(keys[-1])
-                kinds.append("s")
-        count = len(taken)
+                slots.append(keys[-1])
         if self.allowances:
             said += [str(allowance.budget.amount) for allowance in self.allowances]
             admit = _joined(keys)
@@ -157,6 +177,5 @@ class Plan:
         return _Encoded(
             generation,
             admit, len(keys), _joined(said), len(said),
-            _commanded(2 + count + 4 + count, scripts.SETTLE.sha, 2 + count) + bulk(contract.STATE),
-            _joined(taken), _joined(kinds),
+            *_settlement(generation, windows, slots),
         )  # fmt: skip

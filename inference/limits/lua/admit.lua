@@ -72,8 +72,7 @@ for _ = 1, subjects do
     end
     used[#used + 1] = running
     if running >= most then refuse(BUCKET_MS) end
-    takes[#takes + 1] = {key}
-    takes[#takes][7] = #used
+    takes[#takes + 1] = {key, nil, nil, nil, running == 0 or rpm + tpm < -1, nil, #used}
   end
 end
 
@@ -102,15 +101,19 @@ for i, slice in ipairs(slices) do
   end
 end
 
+-- A set of slots must outlive its youngest lease. Where there is a window as well, its first admission in each second
+-- sees to that.
+local fresh = false
 for _, take in ipairs(takes) do
   local last = take[7]
   if take[2] then
+    fresh = take[2][3] == 0 and take[2][4] == 0
     add(take[1], take[2], take[3], take[4])
     if take[6] then used[last] = take[2][2] end
     if take[5] then used[take[6] and last - 1 or last] = take[2][1] end
   else
     redis.call('ZADD', take[1], now + lease_ms, lease)
-    redis.call('PEXPIRE', take[1], lease_ms)
+    if take[5] or fresh then redis.call('PEXPIRE', take[1], lease_ms + BUCKET_MS) end
     used[last] = used[last] + 1
   end
 end

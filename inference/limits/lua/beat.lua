@@ -10,6 +10,6 @@ redis.call('ZADD', KEYS[2], math.min(now, sent) + trust, ARGV[2])
 redis.call('PEXPIRE', KEYS[2], KEPT_MS)
 for i = 3, #KEYS do
   redis.call('ZADD', KEYS[i], now + lease_ms, ARGV[i + 3])
-  redis.call('PEXPIRE', KEYS[i], lease_ms)
+  redis.call('PEXPIRE', KEYS[i], lease_ms + BUCKET_MS)
 end
 return {1, now}

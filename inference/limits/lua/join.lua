@@ -68,7 +68,7 @@ end
 for i = argument + 1, argument + 2 * tonumber(ARGV[argument]), 2 do
   local key = prefix .. generation .. ':s:' .. ARGV[i]
   redis.call('ZADD', key, now + lease_ms, ARGV[i + 1])
-  redis.call('PEXPIRE', key, lease_ms)
+  redis.call('PEXPIRE', key, lease_ms + BUCKET_MS)
 end
 
 local left = redis.call('ZRANGEBYSCORE', members, '(' .. now, '+inf')
