@@ -7,7 +7,8 @@ answers, and the counters in its metrics that move with each step. An engine is
   and no byte came. The step alone stands still, as in a deadlock of its GPUs.
 - *deaf* if not even its metrics answer, more than once in a row, and for some seconds no byte came.
 
-An engine whose metrics have never told steps is neither: it may just be slow, and nothing else can be known of it.
+An engine that answers, but whose metrics tell no steps, is neither: it may just be slow, and nothing else can be known
+of it. One that has never said a word, to nobody's question, is deaf like any other.
 """
 
 from enum import StrEnum
@@ -35,17 +36,22 @@ class Pulse(msgspec.Struct):
     """by the metrics"""
     unanswered: int = 0
     """polls in a row"""
-    sample: Sample = Sample()
+    sample: Sample | None = None
+    """the last that was told; None if none ever was"""
+    spoke: bool = False
+    """some byte of an answer has come, ever"""
     verdict: Verdict = Verdict.ALIVE
     """as it was last judged"""
 
     def heard(self, at: float) -> None:
-        """A byte of an answer came."""
-        self.alive_at = max(self.alive_at, at)
+        """The last byte of an answer came then; 0: never one."""
+        if at:
+            self.spoke = True
+            self.alive_at = max(self.alive_at, at)
 
     def answered(self, sample: Sample, now: float) -> None:
         """A poll was answered. It is a sign of life if a counter has moved, or if the engine was deaf."""
-        if sample.steps != self.sample.steps or self.verdict is Verdict.DEAF:
+        if self.sample is None or sample.steps != self.sample.steps or self.verdict is Verdict.DEAF:
             self.alive_at = now
         self.sample, self.answered_at, self.unanswered = sample, now, 0
 
@@ -59,13 +65,13 @@ class Pulse(msgspec.Struct):
 
     def judge(self, now: float, *, in_flight: int, patience: float) -> Verdict:
         """What it is now, after `patience` seconds of silence. `in_flight` are our own requests there."""
-        if not self.unanswered and not in_flight and not self.sample.working:
+        if not self.unanswered and not in_flight and not (self.sample and self.sample.working):
             self.alive_at = max(self.alive_at, now)  # no sign is due where there is nothing to do
         self.verdict = self._judge(now, patience)
         return self.verdict
 
     def _judge(self, now: float, patience: float) -> Verdict:
-        if not self.sample.steps:
+        if self.spoke if self.sample is None else not self.sample.steps:
             return Verdict.ALIVE
         if self.unanswered >= DEAF_POLLS and now - self.alive_at >= patience:
             return Verdict.DEAF

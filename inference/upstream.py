@@ -94,7 +94,9 @@ class Upstream:
     def __init__(self, idle_seconds: float) -> None:
         self._idle_seconds = idle_seconds
         self._idle: dict[Address, deque[Connection]] = {}
-        self._signs: dict[str, float] = {}
+        self._heard: dict[str, float] = {}
+        self.stepped: dict[str, float] = {}
+        """when a replica's metrics last showed that it had moved on, by name"""
         self.exchanges: set[Exchange] = set()
         """under way"""
         self.in_flight: dict[str, int] = {}
@@ -142,7 +144,7 @@ class Upstream:
         if connection is None:
             return
         if connection.answered:
-            self.note_sign(replica.name, connection.heard_at)
+            self._hear(replica.name, connection.heard_at)
         idle = self._idle.setdefault(replica.address, deque())
         if connection.reusable and len(idle) < MOST_IDLE:
             connection.rest()
@@ -150,19 +152,19 @@ class Upstream:
         else:
             connection.close()
 
-    def signs(self, now: float) -> Mapping[str, float]:
-        """When each replica last gave a sign of life, by name: sent a piece of an answer, or was seen to move on."""
+    def heard(self, now: float) -> Mapping[str, float]:
+        """When each replica last sent a piece of an answer, by name."""
         for exchange in self.exchanges:
-            self.note_sign(exchange.replica, exchange.last_sign(now))
-        return self._signs
+            self._hear(exchange.replica, exchange.last_sign(now))
+        return self._heard
 
-    def note_sign(self, name: str, at: float) -> None:
-        if at > self._signs.get(name, 0.0):
-            self._signs[name] = at
+    def _hear(self, name: str, at: float) -> None:
+        if at > self._heard.get(name, 0.0):
+            self._heard[name] = at
 
     def moved_since(self, name: str, moment: float) -> bool:
-        """The replica gave a sign of life after that, as far as `signs` has been asked since."""
-        return self._signs.get(name, 0.0) > moment
+        """The replica gave a sign of life after that, as far as somebody has looked since."""
+        return self._heard.get(name, 0.0) > moment or self.stepped.get(name, 0.0) > moment
 
     def prune(self, wanted: Collection[Address], now: float) -> None:
         """Close what was idle for too long, and all connections to engines that are no longer `wanted`."""
@@ -175,7 +177,9 @@ class Upstream:
     def follow(self, addresses: Mapping[str, Address]) -> None:
         """All replicas there are now, by name."""
         self.rotation.follow(addresses)
-        self._signs = {name: at for name, at in self._signs.items() if name in addresses}
+        for known in (self._heard, self.stepped):
+            for name in known.keys() - addresses.keys():
+                del known[name]
 
     def close(self) -> None:
         """Close all idle connections."""

@@ -125,9 +125,9 @@ class Vitals:
             patient.pardon(late)
 
     def _look(self, now: float) -> None:
-        signs, in_flight, kv_use = self._upstream.signs(now), self._upstream.in_flight, self._upstream.rotation.kv_use
+        heard, in_flight, kv_use = self._upstream.heard(now), self._upstream.in_flight, self._upstream.rotation.kv_use
         for name, patient in self._patients.items():
-            patient.heard(signs.get(name, 0.0))
+            patient.heard(heard.get(name, 0.0))
             if now >= patient.told_until:
                 kv_use.pop(name, None)
             verdict = patient.judge(now, in_flight=in_flight.get(name, 0), patience=self._hung_seconds)
@@ -136,7 +136,7 @@ class Vitals:
             else:
                 self._treat(name, patient, verdict, now)
             if not patient.polling:
-                busy = name in in_flight or patient.unanswered > 0 or signs.get(name, 0.0) > patient.asked_at
+                busy = name in in_flight or patient.unanswered > 0 or heard.get(name, 0.0) > patient.asked_at
                 self._ask_if_due(patient, now, self._poll_seconds * (1 if busy else IDLE_POLLS))
         self._connections.prune(self._snapshot.addresses, now)
 
@@ -186,8 +186,7 @@ class Vitals:
         name = patient.replica.name
         if self._patients.get(name) is not patient:
             return
-        # What moved it is told to others, too, who want to know whether it is slow or silent.
-        self._upstream.note_sign(name, patient.alive_at)
+        self._upstream.stepped[name] = patient.alive_at
         if sample.kv_use is not None:
             self._upstream.rotation.kv_use[name] = sample.kv_use
             rest = IDLE_POLLS if name not in self._upstream.in_flight else 1
