@@ -208,7 +208,7 @@ class Deployments(NounViewSet):
     @extend_schema(request=None, responses={200: Rehearsed, 202: DeploymentShown}, parameters=[DRY_RUN])
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Order its end: engines are drained, then it is gone. Needs a reason. Refused while a route leads to it."""
-        reason = reason_of(request, self.body(Body), required=not self.is_rehearsal())
+        reason = reason_of(request, self.body(Body), required=True)
         if self.is_rehearsal():
             with self.locked(pk) as deployment:
                 require(self.actor(), Permission.DEPLOYMENT_DELETE, deployment.project)

@@ -131,7 +131,7 @@ class Object(serializers.DictField):
         return dict(data)
 
 
-@extend_schema_field(OpenApiTypes.STR)
+@extend_schema_field({"type": "string", "minLength": 1, "pattern": ONE_LINE})
 class Reference(serializers.Field[Any, str, str, Any], Generic[_M]):
     """Another object, by its name or its id. In answers it is the name. One that may not be seen is not there.
 

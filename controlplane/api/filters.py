@@ -1,4 +1,7 @@
-"""What a list may be asked: its own filters and a search. A parameter that nobody knows is refused, not ignored."""
+"""What a list may be asked: its own filters and a search.
+
+What is not understood is refused and never ignored: a filter that is passed over shows more than was asked for.
+"""
 
 from collections.abc import Set
 from functools import reduce
@@ -6,7 +9,9 @@ from operator import or_
 from typing import Any
 
 from django.db.models import Model, Q, QuerySet
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
+from django_filters import BooleanFilter, Filter, IsoDateTimeFilter
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -24,7 +29,10 @@ class QueryFilters(DjangoFilterBackend):
         search_fields: tuple[str, ...] = getattr(view, "search_fields", ())
         own = {"search"} if search_fields else set()
         filterset_class = self.get_filterset_class(view, queryset)
-        refuse_unknown(request, own | set(filterset_class.base_filters if filterset_class else ()) | PARAMETERS)
+        filters = filterset_class.base_filters if filterset_class else {}
+        refuse_unknown(request, own | set(filters) | PARAMETERS)
+        for name, text in request.query_params.items():
+            _check_form(name, text, filters.get(name))
         queryset = super().filter_queryset(request, queryset, view)
         search = request.query_params.get("search", "")
         if len(search) > LONGEST_SEARCH:
@@ -39,11 +47,29 @@ class QueryFilters(DjangoFilterBackend):
 
 
 def refuse_unknown(request: Request, known: Set[str]) -> None:
-    """Raise ValidationError for a parameter that is not `known`, stands twice or holds what no text may hold."""
+    """Raise ValidationError for a parameter that is not `known`, stands twice, is empty or holds what no text may."""
     for name, values in request.query_params.lists():
         if name not in known:
             raise ValidationError({name: [_("Unknown parameter.")]}, code="unknown_parameter")
         if len(values) > 1:
             raise ValidationError({name: [_("Expected once.")]}, code="repeated_parameter")
+        if not values[0]:
+            raise ValidationError({name: [_("Expected a value.")]}, code="blank")
         if character := unusable_character(values[0]):
             raise ValidationError({name: [_("The character %(which)s is not allowed.") % {"which": character}]})
+
+
+def _check_form(name: str, text: str, of: Filter | None) -> None:
+    """django-filter takes what it cannot read as a flag for no filter, and a time without an offset for some zone's."""
+    if isinstance(of, BooleanFilter) and text not in {"true", "false"}:
+        raise ValidationError({name: [_("Expected true or false.")]})
+    if isinstance(of, IsoDateTimeFilter) and not _is_moment(text):
+        raise ValidationError({name: [_("Expected a time with offset, such as 2027-01-31T08:00:00+08:00.")]})
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        return False
+    return moment is not None and moment.utcoffset() is not None

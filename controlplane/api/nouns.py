@@ -56,6 +56,8 @@ class NounViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Let nobody in who may not, refuse parameters that nobody knows, and do a repeated POST only once."""
         super().initial(request, *args, **kwargs)
+        if self.action in {None, "metadata"}:
+            return  # the path does not know the method: 405
         if self.action not in self.listing:
             refuse_unknown(request, {rehearsal.PARAMETER} if self.action in self.rehearsing else frozenset())
         if request.method == "POST" and idempotency.HEADER in request.headers and not self.is_rehearsal():

@@ -3,6 +3,7 @@
 A cursor is the sort key and id of the last row seen, signed, so that only we write them. Each page costs one query.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from urllib.parse import urlencode
 from django.core import signing
 from django.db.models import Model, Q, QuerySet
 from django.utils.translation import gettext as _
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -20,6 +21,8 @@ DEFAULT_LIMIT = 50
 HIGHEST_LIMIT = 200
 PARAMETERS = {"limit", "cursor", "ordering"}
 _SALT = "signalbox.api.cursor"
+_FORM = r"^[A-Za-z0-9_:.-]+$"
+_CURSOR = re.compile(_FORM)
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,14 @@ class Cursor:
 
     @classmethod
     def decode(cls, text: str, ordering: Ordering) -> "Cursor":
-        """Raises ValidationError for a cursor that we did not write, or wrote for another ordering."""
+        """Raises NotFound for a cursor that we did not write, ValidationError for another ordering's or none at all."""
+        if not _CURSOR.fullmatch(text):
+            raise _invalid("cursor", _("Expected a cursor from next or previous."))
         try:
             cursor = cls(*signing.Signer(salt=_SALT).unsign_object(text))
         except (signing.BadSignature, ValueError, TypeError) as exc:
-            raise _invalid("cursor", _("Expected a cursor from next or previous.")) from exc
+            message = _("There is no such page: take the cursor from next or previous.")
+            raise NotFound(message, code="unknown_cursor") from exc
         if cursor.ordering != ordering.text:
             raise _invalid("cursor", _("The cursor belongs to another ordering."))
         return cursor
@@ -117,7 +123,11 @@ class CursorPages(BasePagination):
         number = {"type": "integer", "minimum": 1, "maximum": HIGHEST_LIMIT, "default": DEFAULT_LIMIT}
         return [
             _parameter("limit", number, "How many at most."),
-            _parameter("cursor", {"type": "string"}, "From next or previous; the other parameters stay as they were."),
+            _parameter(
+                "cursor",
+                {"type": "string", "pattern": _FORM},
+                "From next or previous; the other parameters stay as they were.",
+            ),
             _parameter(
                 "ordering", {"type": "string", "enum": orderings, "default": view.default_ordering}, "The order."
             ),

@@ -23,7 +23,7 @@ _ERRORS = {
     "400": "The request is malformed, or a value is wrong: `errors` names the fields.",
     "401": "No credential, or one that is unknown, expired or revoked.",
     "403": "The credential may not do this.",
-    "404": "There is no such object.",
+    "404": "There is no such object, or no such page.",
     "406": "Only JSON is served.",
     "409": "It clashes with what is there.",
     "412": "`If-Match` names another state of the object; nothing was changed.",
@@ -57,7 +57,7 @@ _PROBLEM = {
 }
 _IF_MATCH = {
     "name": "If-Match", "in": "header", "required": False,
-    "schema": {"type": "string", "pattern": r'^(\*|"[!#-~]*"(, *"[!#-~]*")*)$'},
+    "schema": {"type": "string", "pattern": r'^(\*|"[!#-~]*"(, *"[!#-~]*")*)$'}, "example": "*",
     "description": "The ETag that the change is based on, in its quotes. 412 when the object has changed since.",
 }  # fmt: skip
 _IDEMPOTENCY_KEY = {
@@ -107,8 +107,11 @@ class FilterParameters(DjangoFilterExtension):
         filters: list[dict[str, Any]] = []
         if getattr(auto_schema.view, "filterset_class", None):
             filters = super().get_schema_operation_parameters(auto_schema, *args, **kwargs)  # type: ignore[no-untyped-call]
+        for one in filters:
+            if one["schema"] == {"type": "string"}:
+                one["schema"] = {"type": "string", "minLength": 1, "pattern": ONE_LINE}
         if searched := getattr(auto_schema.view, "search_fields", ()):
-            text = {"type": "string", "maxLength": 200, "pattern": ONE_LINE}
+            text = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": ONE_LINE}
             filters.append({"name": "search", "in": "query", "required": False, "schema": text,
                             "description": f"In {', '.join(searched)}."})  # fmt: skip
         return filters
@@ -121,7 +124,8 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     components["responses"] = {f"Problem{status}": _response(text) for status, text in _ERRORS.items()}
     for path, method, operation in _operations(result):
         one = path.endswith("{id}")
-        for status in sorted(_possible(method, one=one, within="{id}" in path)):
+        paged = any(parameter["name"] == "cursor" for parameter in operation.get("parameters", []))
+        for status in sorted(_possible(method, missing="{id}" in path or paged, within="{id}" in path)):
             operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
         _add_headers(operation, tagged=one or method == "post", audit="/audit/" in path)
         if method in {"patch", "delete"} or (method == "post" and "{id}" in path):
@@ -141,9 +145,9 @@ def _operations(result: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, An
                 yield path, method, item[method]
 
 
-def _possible(method: str, *, one: bool, within: bool) -> set[str]:
+def _possible(method: str, *, missing: bool, within: bool) -> set[str]:
     possible = set(_ALWAYS)
-    if one or within:
+    if missing:
         possible.add("404")
     if method != "get":
         possible |= {"409", "413", "415"}

@@ -56,7 +56,7 @@ def test_scaling_to_nothing_needs_no_reason_yet(alice_api: Client, running: Depl
 
 
 def test_end(alice_api: Client, running: Deployment) -> None:
-    response = alice_api.delete(f"/deployments/{running.pk}?dry_run=true")
+    response = alice_api.delete(f"/deployments/{running.pk}?dry_run=true", {"reason": "over"})
     assert plan(response)[0] == ("leave", "blue-0", "deployment_deleted")
     running.refresh_from_db()
     assert running.deleted_at is None
@@ -69,13 +69,15 @@ def test_refuses_what_the_change_would(alice_api: Client, running: Deployment) -
     assert alice_api.patch(path, {"engine_args": {"port": 1}}).json()["errors"][0]["field"] == "engine_args"
     assert alice_api.patch(path, {"replicas": 2}, headers={"If-Match": '"old"'}).status_code == 412
     TargetFactory(deployment=running)
-    assert alice_api.delete(path).json()["code"] == "in_use"
+    assert alice_api.delete(path).json()["code"] == "reason_required"
+    assert alice_api.delete(path, {"reason": "over"}).json()["code"] == "in_use"
 
 
 def test_is_no_way_around_rights(charlie_api: Client, running: Deployment) -> None:
     VersionFactory(model__name="m", name="v1")
     assert charlie_api.post("/deployments?dry_run=true", BLUE | {"name": "green"}).status_code == 403
-    assert charlie_api.delete(f"/deployments/{running.pk}?dry_run=true").status_code in {403, 404}
+    response = charlie_api.delete(f"/deployments/{running.pk}?dry_run=true", {"reason": "over"})
+    assert response.status_code in {403, 404}
 
 
 def test_remembers_nothing(alice_api: Client) -> None:

@@ -181,7 +181,7 @@ def test_taken_name_is_a_conflict(alice_api: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=201", "limit=x", "limit=", "limit=१", "cursor=x", "cursor=", "ordering=digest",
+    "query", ["limit=0", "limit=201", "limit=x", "limit=", "limit=१", "cursor=%F0%9F%92%A9", "cursor=", "name=", "search=", "project=", "ordering=digest",
               "nmae=x", "name=a&name=b",
               "search=%00", "search=" + "x" * 201, "ordering=--name"],
 )  # fmt: skip
@@ -190,9 +190,24 @@ def test_bad_query(alice_api: Client, query: str) -> None:
     assert body["errors"][0]["field"] == query.partition("=")[0]
 
 
-@pytest.mark.parametrize("query", ["kind=x", "operation=x", "since=yesterday", "parent_id=1"])
+@pytest.mark.parametrize(
+    "query", ["kind=x", "operation=x", "since=yesterday", "parent_id=1", "since=", "since=2026-01-01",
+              "until=2026-01-01T00:00:00", "until=2026-13-01T00:00:00Z", "kind="],
+)  # fmt: skip
 def test_bad_filter(alice_api: Client, query: str) -> None:
     problem(alice_api.get(f"/audit/events?{query}"), 400, "invalid")
+
+
+@pytest.mark.parametrize("query", ["usable=AAA", "usable=1", "usable=True", "usable=", "unused_since=now"])
+def test_filter_that_is_not_understood_is_not_passed_over(alice_api: Client, query: str) -> None:
+    body = problem(alice_api.get(f"/api-keys?{query}"), 400, "invalid")
+    assert body["errors"][0]["field"] == query.partition("=")[0]
+
+
+@pytest.mark.parametrize("path", ["/models/{}?x=1", "/models/{}?fields=name"])
+def test_unknown_parameter_of_one_object_is_refused_too(alice_api: Client, path: str) -> None:
+    body = problem(alice_api.get(path.format(ModelFactory().pk)), 400, "invalid")
+    assert body["errors"][0]["code"] == "unknown_parameter"
 
 
 def test_failure_shows_nothing_of_the_inside(alice_api: Client) -> None:
