@@ -18,6 +18,7 @@ GatewayError
 ├── UnknownModel 404
 ├── EngineRefused 4xx       the engine's own words in the shape of the client's API
 ├── RateLimited 429         with retry-after
+│   └── QuotaExceeded       a budget: not before its day or month is over
 ├── Unavailable 503         with retry-after
 │   ├── TablesMissing
 │   ├── NoReadyReplica
@@ -182,6 +183,13 @@ class RateLimited(GatewayError):
     status = 429
     code = "rate_limit_exceeded"
     type = "rate_limit_exceeded"
+
+
+class QuotaExceeded(RateLimited):
+    """A budget of this key, its project or the model is used up."""
+
+    code = "insufficient_quota"
+    type = "insufficient_quota"
 
 
 class Unavailable(GatewayError):

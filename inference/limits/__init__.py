@@ -39,9 +39,19 @@ A budget per day or month is not decided here. Its leased slice would be one mor
 takes from, refilled from PostgreSQL outside the request.
 """
 
-from .answers import Lease, LimitError, LimitExceeded, LimitsUnavailable
+from .answers import BudgetExhausted, Lease, LimitError, LimitExceeded, LimitsUnavailable
 from .book import LimitBook
 from .limiter import Limiter
-from .plan import Dimension
+from .plan import Dimension, Spend
 
-__all__ = ["Dimension", "Lease", "LimitBook", "LimitError", "LimitExceeded", "Limiter", "LimitsUnavailable"]
+__all__ = [
+    "BudgetExhausted",
+    "Dimension",
+    "Lease",
+    "LimitBook",
+    "LimitError",
+    "LimitExceeded",
+    "Limiter",
+    "LimitsUnavailable",
+    "Spend",
+]

@@ -25,6 +25,9 @@ class LimitError(Exception):
     - LimitsUnavailable  503: nobody can say at the moment
     """
 
+    useless_to_repeat = False
+    """the same request will be refused again for a long time"""
+
     def __init__(self, message: str, wait_ms: int, headers: list[Header]) -> None:
         super().__init__(message)
         self.retry_after = arithmetic.whole_seconds(wait_ms)
@@ -32,12 +35,12 @@ class LimitError(Exception):
 
 
 class LimitExceeded(LimitError):
-    """A limit says no. `dimension` and `subject` bind; `impossible` when one request asks for more than all of it."""
+    """A limit says no. `dimension` and `subject` bind; `impossible`: one request asks for more than all of it."""
 
     def __init__(
         self, dimension: Dimension, subject: str, limit: int, *, wait_ms: int, impossible: bool, headers: list[Header]
     ) -> None:
-        self.dimension, self.subject, self.limit, self.impossible = dimension, subject, limit, impossible
+        self.dimension, self.subject, self.limit, self.useless_to_repeat = dimension, subject, limit, impossible
         words = "concurrent requests" if dimension is Dimension.CONCURRENCY else dimension.value.replace("_", " ")
         message = (
             f"The request asks for more tokens than the limit of {limit} {words} allows at all: lower max_tokens."
@@ -48,7 +51,9 @@ class LimitExceeded(LimitError):
 
 
 class BudgetExhausted(LimitError):
-    """A budget has only `left` of the `need`. It is no use to try again before it renews."""
+    """A budget has only `left` of the `need`."""
+
+    useless_to_repeat = True
 
     def __init__(
         self, budget: Budget, whose: str, *, need: int, left: int, renews: str, wait_ms: int, headers: list[Header]

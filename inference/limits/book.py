@@ -9,6 +9,8 @@ class LimitBook:
     """A `LimitTable` made ready for look-ups. Immutable: a new table makes a new book."""
 
     def __init__(self, table: LimitTable | None = None) -> None:
+        self.prices = table.prices if table else {}
+        """of model versions; of those that have none, tokens cost nothing"""
         self._entries = {(e.project, e.route, e.shared): e for e in (table.limits if table else ())}
 
     def applying(self, project: str, route: str, *, owner: str | None = None, key_limits: Limits = ()) -> Limits:

@@ -22,7 +22,7 @@ from .slices import SLICE_REQUESTS, Allowance, Charge, Party, Slice
 
 logger = logging.getLogger(__name__)
 
-REPORT_SECONDS = 2.0
+REPORT_SECONDS = 1.0
 LEAVE_SECONDS = 3.0
 MOST_A_CALL = 200
 """slices in one question to the ledger or to Redis, so that nobody waits long behind it"""

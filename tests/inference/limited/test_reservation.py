@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from inference.admission import reservation
+from inference.contract.budgets import COST, MICROS, TOKENS, Price
 from inference.endpoints.call import read_call
+from inference.limits import Spend
+from inference.reservation import Reservation, reservation
 
 CONTEXT, PLENTY = 1000, 10**9
 
@@ -14,9 +16,12 @@ def reserved(
     operation: str = "inference.chat", least: int = PLENTY, context: int | None = CONTEXT, **body: object
 ) -> int:
     """What is reserved beside the prompt."""
-    call = read_call(json.dumps({"model": "m", **body}).encode())
-    prompt, whole = reservation(call, operation, context, least)
-    return whole - prompt
+    ask = asked(operation, context, **body)
+    return ask.tokens(least) - ask.prompt
+
+
+def asked(operation: str = "inference.chat", context: int | None = CONTEXT, **body: object) -> Reservation:
+    return reservation(read_call(json.dumps({"model": "m", **body}).encode()), operation, context)
 
 
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens", "max_output_tokens"])
@@ -62,5 +67,47 @@ def test_unknown_context_has_a_bound() -> None:
 
 
 def test_prompt_is_estimated_by_its_bytes() -> None:
-    call = read_call(json.dumps({"model": "m", "input": "a" * 400}).encode())
-    assert 100 <= reservation(call, "inference.embedding", CONTEXT, PLENTY)[0] <= 105
+    assert 100 <= asked("inference.embedding", input="a" * 400).prompt <= 105
+
+
+DEAR, CHEAP = Price(3 * MICROS, 5 * MICROS), Price(MICROS, MICROS)
+"""3 and 5 micro-units a token"""
+
+
+def test_cost_is_that_of_the_dearest_version() -> None:
+    ask = asked(max_tokens=50)
+    assert ask.spend([CHEAP, DEAR]) == Spend(ask.prompt + 50, 3 * ask.prompt + 5 * 50)
+
+
+def test_what_has_no_price_costs_nothing() -> None:
+    assert asked(max_tokens=50).spend([]).cost == 0
+
+
+def test_part_of_a_micro_unit_counts_whole() -> None:
+    assert Price(1, 1).of(1, 0) == 1
+
+
+def test_answer_that_says_nothing_fits_what_is_left() -> None:
+    ask = asked(n=3)
+    shorter = ask.within(ask.prompt + 100, TOKENS, [])
+    assert shorter
+    assert (shorter.completion, shorter.field, shorter.lowered) == (99, "max_tokens", True)
+
+
+def test_it_fits_what_is_left_of_a_cost() -> None:
+    ask = asked()
+    left = 3 * ask.prompt + 5 * 40 + 4
+    shorter = ask.within(left, COST, [CHEAP, DEAR])
+    assert shorter
+    assert shorter.completion == 40
+    assert shorter.spend([CHEAP, DEAR]).cost <= left
+
+
+@pytest.mark.parametrize("body", [{"max_tokens": 50}, {"max_completion_tokens": 50}])
+def test_answer_that_says_how_long_is_not_shortened(body: dict[str, int]) -> None:
+    assert asked(**body).within(40, TOKENS, []) is None
+
+
+def test_no_answer_fits_beside_its_prompt() -> None:
+    ask = asked()
+    assert ask.within(ask.prompt, TOKENS, []) is None

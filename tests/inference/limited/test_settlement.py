@@ -8,13 +8,20 @@ import pytest
 
 from tests.inference.conftest import Gateway, Key, eventually, route
 from tests.inference.engine import STREAM_HEAD, USAGE, Asked, Engine, chunk, delta, plain, silence
-from tests.inference.test_client_leaves import raw_chat, slow_stream
+from tests.inference.test_client_leaves import raw_chat
 
 from .conftest import Limited
 
 LimitKey = Callable[..., Key]
 MUCH = 100_000
 SPENT = USAGE["total_tokens"]
+
+
+async def slow_stream(engine: Engine, asked: Asked, writer: asyncio.StreamWriter) -> None:
+    """One token, and no second one."""
+    writer.write(STREAM_HEAD + chunk(delta("x")))
+    await writer.drain()
+    await asyncio.sleep(3600)
 
 
 async def used(gateway: Gateway, limit: int = MUCH) -> int:

@@ -58,7 +58,7 @@ async def test_the_binding_limit_is_told(make_limiter: MakeLimiter) -> None:
 
 async def test_more_than_the_whole_limit_never_fits(make_limiter: MakeLimiter) -> None:
     error = await refused(await make_limiter(), ROUTE, tokens=401)
-    assert error.impossible
+    assert error.useless_to_repeat
     assert "max_tokens" in str(error)
 
 
