@@ -181,8 +181,8 @@ def test_taken_name_is_a_conflict(alice_api: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=201", "limit=x", "limit=", "limit=१", "cursor=%F0%9F%92%A9", "cursor=", "name=", "search=", "project=", "ordering=digest",
-              "nmae=x", "name=a&name=b",
+    "query", ["limit=0", "limit=201", "limit=x", "limit=", "limit=१", "cursor=%F0%9F%92%A9", "cursor=", "name=",
+              "search=", "project=", "ordering=digest", "nmae=x", "name=a&name=b",
               "search=%00", "search=" + "x" * 201, "ordering=--name"],
 )  # fmt: skip
 def test_bad_query(alice_api: Client, query: str) -> None:
