@@ -5,6 +5,7 @@ that cannot take it ends the exchange, so that nothing is served which is not re
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from hashlib import sha256
@@ -26,7 +27,7 @@ from inference.contract.events import (
 )
 from inference.contract.ids import uuid7, uuid7_bytes
 from inference.endpoints.call import Call
-from inference.errors import GatewayError
+from inference.errors import AuditUnavailable, GatewayError
 from inference.register import HOST, Register, Row
 from inference.request import Request, unix_microseconds
 from inference.routing import Choice
@@ -165,9 +166,14 @@ class Record:
         """Write the outcome and return once it is durable, the intent with it. Raises `AuditUnavailable`."""
         await self._append_outcome(status, status_code)
 
-    def close_failed(self, error: GatewayError) -> Row:
+    def close_failed(self, error: GatewayError) -> None:
         """Queue the outcome of a request that failed."""
-        return self._append_outcome(error.code, error.status)
+        self._append_outcome(error.code, error.status)
+
+    async def fail(self, error: GatewayError) -> None:
+        """Write the outcome of a request that failed and return once it is durable, or cannot be."""
+        with suppress(AuditUnavailable):
+            await self._append_outcome(error.code, error.status)
 
     def _append_outcome(self, status: str, status_code: int) -> Row:
         self.closed = True

@@ -130,7 +130,7 @@ def _has_another(
 def _may_ask_another(upstream: Upstream, choice: Choice, error: UpstreamError, began: float) -> bool:
     """Tell the rotation what an attempt that `began` then has failed of, and say whether that can be made good."""
     name = choice.replica.name
-    if error.fault is Fault.SILENT and upstream.moved_since(name, began):
+    if error.fault is Fault.SILENT and upstream.moved_since(choice.replica.address, began):
         # Not silent but slow. Others would be, too, and have the same work on top.
         upstream.rotation.told_nothing(name)
         return False
@@ -285,6 +285,6 @@ async def _relay_stream(passage: Passage, reply: Reply) -> None:
         await request.write(end, more=False)
     except GatewayError as error:
         if not record.closed:
-            record.close_failed(error)
+            await record.fail(error)
         await request.write(passage.endpoint.stream.error(error, request.id, record.events), more=False)
         raise

@@ -60,7 +60,7 @@ async def handle(gateway: Gateway, endpoint: Endpoint, request: Request) -> None
                 await relay(passage, reply)
         except GatewayError as error:
             if not record.closed:
-                await record.close_failed(error)
+                await record.fail(error)
             raise
         finally:
             request.usage = record.usage
