@@ -43,4 +43,4 @@ def strongest_weighted(session: bytes, names: Sequence[bytes], weights: Sequence
 
 def _fraction(digest: bytes) -> float:
     """Between 0 and 1, neither of them included."""
-    return ((int.from_bytes(digest, "big") >> (64 - _MANTISSA)) + 0.5) / 2**_MANTISSA
+    return ((int.from_bytes(digest, "big") >> (64 - _MANTISSA)) + 0.5) / (1 << _MANTISSA)

@@ -16,8 +16,8 @@ GOLDEN = 0.6180339887498949
 
 
 class Turn(NamedTuple):
-    index: int
-    """of the weight whose turn it is"""
+    whose: int
+    """index of the weight whose turn it is"""
     nth: int
     """how many-th of its own turns; each number comes once, though not in order"""
 

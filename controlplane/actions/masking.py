@@ -24,7 +24,7 @@ def masked_changes(changes: dict[str, Any]) -> dict[str, Any]:
 
     Certificates are named by their fingerprints.
     """
-    shown = {name: _pair(*changes[name], mask) for name, mask in _MASKS.items() if name in changes}
+    shown = {name: _pair(changes[name][0], changes[name][1], mask) for name, mask in _MASKS.items() if name in changes}
     return _named_certificates(changes | shown)
 
 

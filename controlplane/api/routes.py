@@ -76,7 +76,8 @@ class Target(Part):
 
 class Rule(Part):
     deployments = serializers.ListField(
-        child=Reference(Deployment, among=routable), max_length=MOST_TARGETS,
+        child=Reference(Deployment, among=routable),
+        max_length=MOST_TARGETS,
         help_text="Targets of the route; weights hold among them.",
     )
     endpoints = serializers.ListField(
@@ -102,9 +103,8 @@ class Rule(Part):
 
     def to_internal_value(self, data: Any) -> Any:
         fields = super().to_internal_value(data)
-        names = tuple(deployment.name for deployment in fields.pop("deployments"))
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-        return RuleEntry(names, **values)
+        names = [deployment.name for deployment in fields["deployments"]]
+        return msgspec.convert(fields | {"deployments": names}, RuleEntry)
 
 
 def _seconds(help_text: str) -> Number:

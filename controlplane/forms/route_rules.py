@@ -14,7 +14,9 @@ from inference.contract.tables import RuleEntry, TimeoutsEntry
 
 from .base import ActionForm, dress
 
-_LENGTHS = {"required": False, "min_value": 1, "max_value": route_rules.LONGEST_PROMPT}
+
+def _length(label: Any) -> forms.IntegerField:
+    return forms.IntegerField(label=label, required=False, min_value=1, max_value=route_rules.LONGEST_PROMPT)
 
 
 class RuleForm(forms.Form):
@@ -28,8 +30,8 @@ class RuleForm(forms.Form):
         label=_("Endpoints"), required=False, widget=forms.CheckboxSelectMultiple,
         choices=[(name, name) for name in endpoints.NAMES], help_text=_("None ticked: all of them."),
     )  # fmt: skip
-    prompt_tokens_from = forms.IntegerField(label=_("Prompt from (tokens)"), **_LENGTHS)
-    prompt_tokens_to = forms.IntegerField(label=_("to less than (tokens)"), **_LENGTHS)
+    prompt_tokens_from = _length(_("Prompt from (tokens)"))
+    prompt_tokens_to = _length(_("to less than (tokens)"))
     header = forms.CharField(label=_("Request header"), required=False, max_length=route_rules.LONGEST_HEADER)
     header_values = forms.CharField(
         label=_("with one of the values"), required=False, widget=forms.Textarea(attrs={"rows": 2}),
@@ -108,7 +110,7 @@ class RulesForm(ActionForm):
         super().__init__(data, *args, subject=subject, **kwargs)
         self.initial.setdefault("affinity_header", subject.affinity_header)
         names = [target.deployment.name for target in subject.targets.select_related("deployment")]
-        self.rules = RuleFormSet(
+        self.rules: Any = RuleFormSet(
             data, prefix="rules", initial=[_shown(rule) for rule in route_rules.read(subject.rules)],
             form_kwargs={"deployments": names},
         )  # fmt: skip
