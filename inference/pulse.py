@@ -49,11 +49,16 @@ class Pulse(msgspec.Struct):
             self.spoke = True
             self.alive_at = max(self.alive_at, at)
 
-    def answered(self, sample: Sample, now: float) -> None:
-        """A poll was answered. It is a sign of life if a counter has moved, or if the engine was deaf."""
-        if self.sample is None or sample.steps != self.sample.steps or self.verdict is Verdict.DEAF:
+    def answered(self, sample: Sample, now: float) -> bool:
+        """A poll was answered. Returns whether the engine has made a step since the one before.
+
+        It is a sign of life if it has, or if it was deaf or never heard of until now.
+        """
+        stepped = self.sample is not None and sample.steps != self.sample.steps
+        if stepped or self.sample is None or self.verdict is Verdict.DEAF:
             self.alive_at = now
         self.sample, self.answered_at, self.unanswered = sample, now, 0
+        return stepped
 
     def ignored(self) -> None:
         """A poll was not answered."""

@@ -27,8 +27,8 @@ class Exchange:
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[object] | None = None
         self._error: GatewayError | None = None
-        self.replica = ""
-        """the name of the one that is asked"""
+        self.replica: Replica | None = None
+        """the one that is asked, or was"""
         self.route_on: Callable[[str, float], bool] | None = None
         """whether, instead of the named replica, one in rotation could answer now; None once the answer has begun"""
 
@@ -94,9 +94,9 @@ class Upstream:
     def __init__(self, idle_seconds: float) -> None:
         self._idle_seconds = idle_seconds
         self._idle: dict[Address, deque[Connection]] = {}
-        self._heard: dict[str, float] = {}
-        self.stepped: dict[str, float] = {}
-        """when a replica's metrics last showed that it had moved on, by name"""
+        self._heard: dict[Address, float] = {}
+        self.stepped: dict[Address, float] = {}
+        """when a replica's metrics last showed that it had moved on"""
         self.exchanges: set[Exchange] = set()
         """under way"""
         self.in_flight: dict[str, int] = {}
@@ -111,7 +111,7 @@ class Upstream:
         `ends_at` is when the request's whole time is over. Raises `UpstreamError`; then there is nothing to give back.
         """
         self.in_flight[replica.name] = self.in_flight.get(replica.name, 0) + 1
-        exchange.replica = replica.name
+        exchange.replica = replica
         self.exchanges.add(exchange)
         connection = None
         try:
@@ -144,7 +144,7 @@ class Upstream:
         if connection is None:
             return
         if connection.answered:
-            self._hear(replica.name, connection.heard_at)
+            self._hear(replica.address, connection.heard_at)
         idle = self._idle.setdefault(replica.address, deque())
         if connection.reusable and len(idle) < MOST_IDLE:
             connection.rest()
@@ -152,19 +152,20 @@ class Upstream:
         else:
             connection.close()
 
-    def heard(self, now: float) -> Mapping[str, float]:
-        """When each replica last sent a piece of an answer, by name."""
+    def heard(self, now: float) -> Mapping[Address, float]:
+        """When each replica last sent a piece of an answer."""
         for exchange in self.exchanges:
-            self._hear(exchange.replica, exchange.last_sign(now))
+            if exchange.replica is not None:
+                self._hear(exchange.replica.address, exchange.last_sign(now))
         return self._heard
 
-    def _hear(self, name: str, at: float) -> None:
-        if at > self._heard.get(name, 0.0):
-            self._heard[name] = at
+    def _hear(self, address: Address, at: float) -> None:
+        if at > self._heard.get(address, 0.0):
+            self._heard[address] = at
 
-    def moved_since(self, name: str, moment: float) -> bool:
+    def moved_since(self, address: Address, moment: float) -> bool:
         """The replica gave a sign of life after that, as far as somebody has looked since."""
-        return self._heard.get(name, 0.0) > moment or self.stepped.get(name, 0.0) > moment
+        return self._heard.get(address, 0.0) > moment or self.stepped.get(address, 0.0) > moment
 
     def prune(self, wanted: Collection[Address], now: float) -> None:
         """Close what was idle for too long, and all connections to engines that are no longer `wanted`."""
@@ -178,8 +179,8 @@ class Upstream:
         """All replicas there are now, by name."""
         self.rotation.follow(addresses)
         for known in (self._heard, self.stepped):
-            for name in known.keys() - addresses.keys():
-                del known[name]
+            for address in known.keys() - set(addresses.values()):
+                del known[address]
 
     def close(self) -> None:
         """Close all idle connections."""

@@ -127,7 +127,8 @@ class Vitals:
     def _look(self, now: float) -> None:
         heard, in_flight, kv_use = self._upstream.heard(now), self._upstream.in_flight, self._upstream.rotation.kv_use
         for name, patient in self._patients.items():
-            patient.heard(heard.get(name, 0.0))
+            last_heard = heard.get(patient.replica.address, 0.0)
+            patient.heard(last_heard)
             if now >= patient.told_until:
                 kv_use.pop(name, None)
             verdict = patient.judge(now, in_flight=in_flight.get(name, 0), patience=self._hung_seconds)
@@ -136,7 +137,7 @@ class Vitals:
             else:
                 self._treat(name, patient, verdict, now)
             if not patient.polling:
-                busy = name in in_flight or patient.unanswered > 0 or heard.get(name, 0.0) > patient.asked_at
+                busy = name in in_flight or patient.unanswered > 0 or last_heard > patient.asked_at
                 self._ask_if_due(patient, now, self._poll_seconds * (1 if busy else IDLE_POLLS))
         self._connections.prune(self._snapshot.addresses, now)
 
@@ -148,8 +149,9 @@ class Vitals:
             self._upstream.rotation.hold(
                 patient.deployment, name, now=now, why=f"{verdict.value}, no sign of life for {silent:.1f} s"
             )
-        for exchange in [each for each in self._upstream.exchanges if each.replica == name]:
-            if _is_better_ended(exchange, verdict, now):
+        for exchange in list(self._upstream.exchanges):
+            asked = exchange.replica
+            if asked and asked.address == patient.replica.address and _is_better_ended(exchange, name, verdict, now):
                 exchange.break_off(
                     UpstreamTimeout("The engine hangs.", retriable=True, code="upstream_hung", fault=Fault.HUNG)
                 )
@@ -175,7 +177,6 @@ class Vitals:
     async def _poll(self, patient: Patient) -> None:
         try:
             sample = await self._ask(patient.replica)
-            patient.answered(sample, asyncio.get_running_loop().time())
             self._take(patient, sample)
         except UpstreamError:
             patient.ignored()
@@ -184,9 +185,11 @@ class Vitals:
 
     def _take(self, patient: Patient, sample: Sample) -> None:
         name = patient.replica.name
+        stepped = patient.answered(sample, asyncio.get_running_loop().time())
         if self._patients.get(name) is not patient:
             return
-        self._upstream.stepped[name] = patient.alive_at
+        if stepped:
+            self._upstream.stepped[patient.replica.address] = patient.answered_at
         if sample.kv_use is not None:
             self._upstream.rotation.kv_use[name] = sample.kv_use
             rest = IDLE_POLLS if name not in self._upstream.in_flight else 1
@@ -219,7 +222,7 @@ def _names(route: Route) -> set[str]:
     return {replica.name for target in route.targets for replica in target.replicas}
 
 
-def _is_better_ended(exchange: Exchange, verdict: Verdict, now: float) -> bool:
+def _is_better_ended(exchange: Exchange, name: str, verdict: Verdict, now: float) -> bool:
     if exchange.route_on is None:
         return verdict is Verdict.DEAF
-    return exchange.route_on(exchange.replica, now)
+    return exchange.route_on(name, now)

@@ -1,0 +1,80 @@
+"""A stand-in that works like a real engine: some requests run, the rest wait, its counters move with each step.
+
+``python -m tests.inference.batch_engine`` runs it as a process of its own, which can be stopped as only processes can;
+it prints its URL, and a line whenever it is asked for metrics.
+"""
+
+import asyncio
+import json
+
+from tests.inference.engine import COMPLETION, DONE, STREAM_HEAD, USAGE_EVENT, Asked, Engine, chunk, delta, plain
+
+RUNNING = 4
+STEP_SECONDS = 0.02
+
+
+class Batch:
+    """`script` and `metrics` of an `Engine`. A request takes `max_tokens` steps; `pace` cleared stands still."""
+
+    def __init__(self, kv_use: float = 0.1) -> None:
+        self.kv_use = kv_use
+        self.steps = self.waiting = self.running = 0
+        self.pace = asyncio.Event()
+        self.pace.set()
+        self._slots = asyncio.Semaphore(RUNNING)
+
+    async def script(self, engine: Engine, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        self.waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self.waiting -= 1
+        self.running += 1
+        try:
+            await self._generate(asked, writer)
+        finally:
+            self.running -= 1
+            self._slots.release()
+
+    async def _generate(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        streams = asked.json.get("stream")
+        if streams:
+            writer.write(STREAM_HEAD)
+        for _ in range(asked.json.get("max_tokens", 3)):
+            await asyncio.sleep(STEP_SECONDS)
+            await self.pace.wait()
+            self.steps += 1
+            if streams:
+                writer.write(chunk(delta("x")))
+                await writer.drain()
+        writer.write(
+            chunk(USAGE_EVENT) + chunk(DONE) + b"0\r\n\r\n" if streams else plain(json.dumps(COMPLETION).encode())
+        )
+        await writer.drain()
+
+    def metrics(self) -> str:
+        labels = '{engine="0",model_name="m"}'
+        told = {
+            "num_requests_running": self.running,
+            "num_requests_waiting": self.waiting,
+            "kv_cache_usage_perc": self.kv_use,
+            "generation_tokens_total": self.steps,
+            "iteration_tokens_total_count": self.steps,
+        }
+        return "".join(f"vllm:{name}{labels} {float(value)}\n" for name, value in told.items())
+
+
+async def main() -> None:
+    batch = Batch()
+
+    def metrics() -> str:
+        print("asked for metrics", flush=True)
+        return batch.metrics()
+
+    async with Engine(batch.script, metrics=metrics) as engine:
+        print(engine.url, flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

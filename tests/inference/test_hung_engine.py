@@ -1,0 +1,249 @@
+"""An engine that does not move leaves rotation though its port is open; one that is only busy never does."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from tests.inference.batch_engine import Batch
+from tests.inference.conftest import Gateway, Start, eventually, route
+from tests.inference.engine import STREAM_HEAD, Asked, Engine, answer, chunk, delta
+from tests.inference.test_metrics import total
+
+QUICK = {"SIGNALBOX_GATEWAY_POLL_SECONDS": "0.4", "SIGNALBOX_GATEWAY_HUNG_SECONDS": "1.2"}
+
+
+@dataclass
+class EngineProcess:
+    """An engine that can be stopped by signal: its kernel still takes connections, and nobody answers."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    async def told_its_metrics(self) -> None:
+        """Return when it has: then it is asked for the second time."""
+        assert self.process.stdout is not None
+        for _ in range(2):
+            await asyncio.to_thread(self.process.stdout.readline)
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def engine_process() -> Iterator[EngineProcess]:
+    command = [sys.executable, "-m", "tests.inference.batch_engine"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield EngineProcess(process, process.stdout.readline().strip())
+        finally:
+            process.kill()
+
+
+async def hung(gateway: Gateway) -> float:
+    return await total(gateway, "signalbox_gateway_ejections_total", reason="hung")
+
+
+async def known(*engines: Engine) -> None:
+    """The gateway has read these engines' metrics."""
+    await eventually(lambda: all(engine.polls >= 2 for engine in engines))
+
+
+@asynccontextmanager
+async def batch_engine(kv_use: float = 0.1) -> AsyncIterator[tuple[Batch, Engine]]:
+    batch = Batch(kv_use)
+    async with Engine(batch.script, metrics=batch.metrics) as engine:
+        yield batch, engine
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_stopped_process_leaves_and_its_requests_are_answered_elsewhere(start: Start, known: bool) -> None:
+    """Also one that had hung before the gateway heard the first word of it."""
+    with engine_process() as stopped:
+        async with batch_engine() as (_, well):
+            if not known:
+                stopped.stop()
+            gateway = await start(route("smol", stopped.url, well.url), **QUICK)
+            before = await hung(gateway)
+            if known:
+                await stopped.told_its_metrics()
+                stopped.stop()
+            # Nothing of what goes there in the meantime is lost, and none waits for a time-out of 600 s.
+            answers = await asyncio.gather(*(gateway.chat(stream=bool(i % 2)) for i in range(8)))
+            assert {answer.status_code for answer in answers} == {200}
+            assert all(answer.text.endswith(("}", "data: [DONE]\n\n")) for answer in answers)
+            assert {answer.headers["x-signalbox-replica"] for answer in answers} == {"smol-1"}
+            assert await hung(gateway) == before + 1
+            asked = len(well.asked)
+            assert {(await gateway.chat()).status_code for _ in range(6)} == {200}
+            assert len(well.asked) == asked + 6
+
+            stopped.go_on()
+
+            async def is_back() -> bool:
+                return (await gateway.chat()).headers["x-signalbox-replica"] == "smol-0"
+
+            await eventually(is_back)
+
+
+async def test_stopped_process_ends_its_streams_with_an_error(start: Start) -> None:
+    with engine_process() as stopped:
+        async with batch_engine() as (_, well):
+            gateway = await start(route("smol", stopped.url, well.url), **QUICK)
+            await stopped.told_its_metrics()
+            began = asyncio.Event()
+
+            async def stream() -> str:
+                body = {"model": "smol", "messages": [], "stream": True, "max_tokens": 100_000}
+                events = []
+                async with gateway.http.stream(
+                    "POST", "/v1/chat/completions", json=body, headers=gateway.authorization
+                ) as response:
+                    if response.headers["x-signalbox-replica"] != "smol-0":
+                        return ""
+                    async for line in response.aiter_lines():
+                        events += [line] if line else []
+                        began.set()
+                return events[-1]
+
+            streams = [asyncio.create_task(stream()) for _ in range(2)]
+            await began.wait()
+            stopped.stop()
+            ends = [end.removeprefix("data: ") for end in await asyncio.gather(*streams) if end]
+            assert [json.loads(end)["error"]["code"] for end in ends] == ["upstream_hung"]
+
+
+async def test_engine_whose_steps_stall_leaves_and_returns(start: Start) -> None:
+    async with batch_engine() as (stalled, bad), batch_engine() as (_, well):
+        gateway = await start(route("smol", bad.url, well.url), **QUICK)
+        await known(bad, well)
+        before = await hung(gateway)
+        stalled.pace.clear()
+        answers = await asyncio.gather(*(gateway.chat() for _ in range(6)))
+        assert {answer.status_code for answer in answers} == {200}
+        assert await hung(gateway) == before + 1
+        assert bad.polls > 2  # it answers them all the time
+
+        stalled.pace.set()
+
+        async def is_back() -> bool:
+            return (await gateway.chat()).headers["x-signalbox-replica"] == "smol-0"
+
+        await eventually(is_back)
+
+
+async def test_stream_under_way_outlives_a_stall(start: Start) -> None:
+    async with batch_engine() as (stalled, bad), batch_engine() as (_, well):
+        gateway = await start(route("smol", bad.url, well.url), **QUICK)
+        await known(bad, well)
+        before = await hung(gateway)
+        answers = [asyncio.create_task(gateway.chat(stream=True, max_tokens=20)) for _ in range(2)]
+        await eventually(lambda: stalled.steps)
+        stalled.pace.clear()
+
+        async def is_out() -> bool:
+            return await hung(gateway) > before
+
+        await eventually(is_out)
+        stalled.pace.set()
+        assert all(answer.text.endswith("data: [DONE]\n\n") for answer in await asyncio.gather(*answers))
+
+
+async def test_saturated_engine_stays(start: Start) -> None:
+    """Four run, the others wait for longer than it takes to call an engine hung; plain answers, so no byte comes."""
+    async with batch_engine() as (one, first), batch_engine() as (two, second):
+        gateway = await start(route("smol", first.url, second.url), **QUICK)
+        await known(first, second)
+        before = await total(gateway, "signalbox_gateway_ejections_total")
+        answers = [asyncio.create_task(gateway.chat(max_tokens=100)) for _ in range(24)]
+        await eventually(lambda: one.waiting and two.waiting)
+        assert {(await answer).status_code for answer in answers} == {200}
+        assert await total(gateway, "signalbox_gateway_ejections_total") == before
+        assert len(first.asked) == len(second.asked) == 12
+
+
+async def test_slow_engine_without_metrics_stays(start: Start, engine: Engine) -> None:
+    async def slow(engine: Engine, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(3)
+        await answer(engine, asked, writer)
+
+    async with Engine(slow) as external:
+        gateway = await start(route("smol", external.url, engine.url), **QUICK)
+        await known(external)
+        before = await total(gateway, "signalbox_gateway_ejections_total")
+        answers = await asyncio.gather(*(gateway.chat() for _ in range(2)))
+        assert {answer.headers["x-signalbox-replica"] for answer in answers} == {"smol-0", "smol-1"}
+        assert await total(gateway, "signalbox_gateway_ejections_total") == before
+
+
+async def test_last_engine_is_waited_for(start: Start) -> None:
+    async with batch_engine() as (stalled, only):
+        gateway = await start(route("smol", only.url), **QUICK)
+        await known(only)
+        before = await hung(gateway)
+        stalled.pace.clear()
+        waiting = asyncio.create_task(gateway.chat())
+        polls = only.polls
+        await eventually(lambda: only.polls >= polls + 6)
+        assert await hung(gateway) == before
+        stalled.pace.set()
+        assert (await waiting).status_code == 200
+
+
+async def test_keepalive_bytes_are_signs_of_life(start: Start) -> None:
+    async def speaks(engine: Engine, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD)
+        for _ in range(8):
+            writer.write(chunk(delta("x")))
+            await writer.drain()
+            await asyncio.sleep(0.4)
+        await answer(engine, Asked("", {}, b"{}"), writer)
+
+    async with Engine(speaks, metrics=Batch().metrics) as engine, batch_engine() as (_, other):
+        gateway = await start(route("smol", engine.url, other.url), **QUICK)
+        await known(engine)
+        before = await hung(gateway)
+        await asyncio.gather(*(gateway.chat(stream=True) for _ in range(2)))
+        assert engine.asked
+        assert await hung(gateway) == before
+
+
+async def test_full_cache_gets_no_new_work_while_another_has_room(start: Start) -> None:
+    async with batch_engine(0.9) as (full, first), batch_engine(0.2) as (_, second):
+        gateway = await start(route("smol", first.url, second.url), **QUICK)
+        await known(first, second)
+        await asyncio.gather(*(gateway.chat() for _ in range(8)))
+        assert (len(first.asked), len(second.asked)) == (0, 8)
+        full.kv_use = 0.3
+
+        async def is_asked() -> bool:
+            await gateway.chat()
+            return bool(first.asked)
+
+        await eventually(is_asked)
+
+
+HOSTILE = {
+    "endless": "vllm:kv_cache_usage_perc 0.9\n" * 200_000,
+    "binary": "\x00" * 100,
+    "no number": "vllm:kv_cache_usage_perc x",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+async def test_hostile_metrics_harm_nobody(start: Start, text: str) -> None:
+    async with Engine(answer, metrics=lambda: text) as odd:
+        gateway = await start(route("smol", odd.url), **QUICK)
+        await known(odd)
+        assert {(await gateway.chat()).status_code for _ in range(5)} == {200}
+        assert "failed" not in gateway.log.read_text()
