@@ -52,8 +52,8 @@ class DeploymentForm(ActionForm):
     name = forms.CharField(label=_("Name"), max_length=52, help_text=_("Lower-case letters, digits and hyphens."))
     version = forms.ModelChoiceField(ModelVersion.objects.none(), label=_("Version"), empty_label=None)
     flavour = forms.ChoiceField(label=_("Engine"), choices=Flavour.choices, initial=Flavour.VLLM_CPU)
-    external_url = forms.URLField(
-        label=_("URL"), required=False, assume_scheme="http",
+    external_url = forms.CharField(
+        label=_("URL"), required=False, max_length=200,
         help_text=_("Only for an OpenAI-compatible engine that Signalbox does not start, such as http://10.0.0.5:8000."),
     )  # fmt: skip
     tls_ca = _tls_ca()
@@ -112,7 +112,7 @@ class ChangeDeploymentForm(ActionForm):
     testid = "change-form"
 
     version = forms.ModelChoiceField(ModelVersion.objects.none(), label=_("Version"), empty_label=None)
-    external_url = forms.URLField(label=_("URL"), required=False, assume_scheme="http")
+    external_url = forms.CharField(label=_("URL"), required=False, max_length=200)
     tls_ca = _tls_ca()
     tls_unchecked = _tls_unchecked()
     engine_args = _engine_args()

@@ -133,6 +133,15 @@ def test_the_admins_own_forms_are_not_there(page, alice_console):
     assert Deployment.objects.values().get() == before
 
 
+def test_engine_may_have_a_short_name(alice_console):
+    _make(alice_console, flavour="external", external_url="http://engine:8000")
+    assert Deployment.objects.get().external_url == "http://engine:8000"
+
+
+def test_engine_without_a_scheme_is_refused_at_its_field(alice_console):
+    assert "external_url" in errors(_make(alice_console, flavour="external", external_url="10.0.0.5:8000"))
+
+
 def test_engine_behind_tls(alice_console):
     sent = {
         "name": "far", "version": str(VersionFactory().pk), "flavour": "external", "replicas": "1",
