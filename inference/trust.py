@@ -14,8 +14,9 @@ _EXPIRED, _NOT_YET_VALID, _OTHER_HOST, _OTHER_ADDRESS = 10, 9, 62, 64
 @lru_cache(maxsize=256)
 def context(trust: Trust) -> ssl.SSLContext:
     """Made once for all engines that are trusted alike. Raises `UpstreamError` for a CA that cannot be read."""
+    pem = trust.ca.encode("ascii", "replace").decode()  # comments between certificates may be in any language
     try:
-        made = ssl.create_default_context(cadata=trust.ca or None)
+        made = ssl.create_default_context(cadata=pem or None)
     except (ssl.SSLError, ValueError) as exc:
         raise UpstreamError(
             "The engine's CA is no certificate in PEM.", retriable=True, code="tls_bad_ca", fault=Fault.TLS
