@@ -7,7 +7,7 @@ before. `hold` keeps one out whatever the time, until `let_go`: so do replicas r
 What was sent before an ejection says nothing about the replica after it, whether it ends well or not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
@@ -75,17 +75,14 @@ class _Standing(msgspec.Struct):
 
 
 class Ejections:
-    """Replicas by name. As long as none has failed it is empty, and `out` costs next to nothing."""
+    """Replicas by name."""
 
     def __init__(self) -> None:
         self._standings: dict[str, _Standing] = {}
+        self.troubled: Collection[str] = self._standings.keys()
+        """those that have failed since they last did well; nearly always nobody, and then there is nothing to ask"""
         self._out = NOBODY
         self._changes_at = 0.0
-
-    @property
-    def clean(self) -> bool:
-        """Nobody has failed since it last did well."""
-        return not self._standings
 
     @property
     def names(self) -> list[str]:

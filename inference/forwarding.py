@@ -2,23 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import Hashable, Set
-from functools import partial
+from collections.abc import Hashable
 from typing import NamedTuple
 
 from inference import metrics
 from inference.accounting import Record
 from inference.connection import Connection
-from inference.ejection import Fault
+from inference.ejection import NOBODY, Fault
 from inference.endpoints.call import Call
 from inference.endpoints.endpoint import Endpoint
 from inference.endpoints.refusals import in_shape
 from inference.errors import GatewayError, NoReadyReplica, UpstreamBusy, UpstreamError
 from inference.request import JSON, Header, Request
-from inference.routing import Asked, Choice, Reason, lane, pick, read_asked
+from inference.routing import Choice, lane, pick, read_asked
 from inference.snapshot import Route
 from inference.sse import EventStream, StreamFormat, Usage
-from inference.upstream import Exchange, Upstream
+from inference.upstream import MOST_ATTEMPTS, Errand, Exchange, Upstream
 
 LARGEST_WHOLE = 1024 * 1024
 """plain answers up to this size are taken whole before the client sees a byte; longer ones flow"""
@@ -26,7 +25,6 @@ TAIL = 64 * 1024
 """bytes at the end of a longer one in which its usage is looked for"""
 MOST_LOOKS = 8
 """at what may be its beginning"""
-MOST_ATTEMPTS = 3
 _turns: dict[Hashable, int] = {}
 
 
@@ -88,11 +86,11 @@ async def forward(upstream: Upstream, passage: Passage) -> Reply:
     failed: UpstreamError | None = None
     now = asyncio.get_running_loop().time()
     ends_at = now + route.timeouts.total
-    request.exchange.route_on = partial(_has_another, upstream, route, asked=asked, tried=tried)
+    request.exchange.errand = Errand(route, asked, tried)
     while len(tried) < MOST_ATTEMPTS:
         choice = pick(
-            route, turn=turn, in_flight=upstream.in_flight, kv_use=rotation.kv_use, ejected=rotation.out(now),
-            tried=tried, asked=asked,
+            route, turn=turn, in_flight=upstream.in_flight, kv_use=rotation.kv_use,
+            ejected=rotation.out(now) if rotation.troubled else NOBODY, tried=tried, asked=asked,
         )  # fmt: skip
         if choice is None:
             break
@@ -107,24 +105,11 @@ async def forward(upstream: Upstream, passage: Passage) -> Reply:
             tried.add(choice.replica.name)
             failed, now = exc, asyncio.get_running_loop().time()
         else:
-            request.exchange.route_on = None
+            request.exchange.errand = None
             return reply
     raise failed or NoReadyReplica(
         f"No replica of {route.name!r} is ready. Its deployments may be starting or scaled to zero: see the console."
     )
-
-
-def _has_another(
-    upstream: Upstream, route: Route, name: str, now: float, *, asked: Asked | None, tried: Set[str]
-) -> bool:
-    """Whether a request that waits for the replica of that name could as well go to one that is in rotation."""
-    if len(tried) + 1 >= MOST_ATTEMPTS:
-        return False
-    choice = pick(
-        route, turn=0, in_flight=upstream.in_flight, ejected=upstream.rotation.out(now), tried={*tried, name},
-        asked=asked,
-    )  # fmt: skip
-    return choice is not None and choice.reason is not Reason.ALL_EJECTED
 
 
 def _may_ask_another(upstream: Upstream, choice: Choice, error: UpstreamError, began: float) -> bool:
@@ -147,7 +132,7 @@ def _may_ask_another(upstream: Upstream, choice: Choice, error: UpstreamError, b
 async def _attempt(upstream: Upstream, passage: Passage, choice: Choice, ends_at: float, began: float) -> Reply:
     """One replica's answer, taken until the client can have the first of it."""
     rotation, name = upstream.rotation, choice.replica.name
-    if rotation.clean:  # nearly always: nothing to tell when all is well
+    if not rotation.troubled:
         reply = await _ask(upstream, passage, choice, ends_at)
     else:
         rotation.picked(name, began)
@@ -158,7 +143,7 @@ async def _attempt(upstream: Upstream, passage: Passage, choice: Choice, ends_at
         except BaseException:
             rotation.told_nothing(name)
             raise
-    if not rotation.clean:
+    if rotation.troubled:
         rotation.succeeded(name, began)
     return reply
 

@@ -1,6 +1,6 @@
 """Which replicas get work: what their failures and their pulse say, told to the log and the metrics.
 
-As long as all is well, `out` and `clean` are all that a request looks at.
+As long as all is well, a request looks at `troubled` and at nothing else.
 """
 
 import logging
@@ -26,6 +26,8 @@ class Rotation:
         """of those that have been ejected"""
         self._shown: set[str] = set()
         """deployments whose gauge is not at 0"""
+        self.troubled = self._ejections.troubled
+        """those that have failed since they last did well; while there are none, what ends well need not be told"""
         self.out = self._ejections.out
         """who gets no request at that moment"""
         self.kv_use: dict[str, float] = {}
@@ -37,11 +39,6 @@ class Rotation:
         for name, address in before.items():
             if addresses.get(name) != address:
                 self._forget(name)
-
-    @property
-    def clean(self) -> bool:
-        """Nobody has failed since it last did well: what ends well need not be told."""
-        return self._ejections.clean
 
     def picked(self, name: str, now: float) -> None:
         """A request goes there."""
@@ -73,7 +70,7 @@ class Rotation:
 
     def let_go(self, name: str) -> None:
         """The engine does not hang, or not any more."""
-        if not self.clean and self._ejections.let_go(name):
+        if self.troubled and self._ejections.let_go(name):
             logger.info("replica %s moves again and may return", name)
 
     def _forget(self, name: str) -> None:

@@ -3,25 +3,38 @@
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping, Set
+
+import msgspec
 
 from inference import trust
 from inference.connection import Connection, out_of_time
 from inference.ejection import Fault
 from inference.errors import GatewayError, UpstreamError, UpstreamTimeout
 from inference.rotation import Rotation
-from inference.snapshot import Address, Replica
+from inference.routing import Asked, Reason, pick
+from inference.snapshot import Address, Replica, Route
 from inference.timeouts import Timeouts
 
+MOST_ATTEMPTS = 3
+"""at a request"""
 MOST_IDLE = 256
 """kept connections per address"""
 UNREACHABLE = "The engine cannot be reached."
 
 
+class Errand(msgspec.Struct, frozen=True):
+    """What a request that waits for its first byte wants, and who has failed to give it."""
+
+    route: Route
+    asked: Asked | None
+    tried: Set[str]
+
+
 class Exchange:
     """One request's way to an engine: how to give it up, at any moment, from outside its task."""
 
-    __slots__ = ("_connecting", "_connection", "_error", "replica", "route_on")
+    __slots__ = ("_connecting", "_connection", "_error", "errand", "replica")
 
     def __init__(self) -> None:
         self._connection: Connection | None = None
@@ -29,8 +42,8 @@ class Exchange:
         self._error: GatewayError | None = None
         self.replica: Replica | None = None
         """the one that is asked, or was"""
-        self.route_on: Callable[[str, float], bool] | None = None
-        """whether, instead of the named replica, one in rotation could answer now; None once the answer has begun"""
+        self.errand: Errand | None = None
+        """None once the answer has begun, when nobody else could give it any more"""
 
     def abort(self, error: GatewayError) -> None:
         """Give the request up; the first reason counts."""
@@ -143,17 +156,19 @@ class Upstream:
         self._count_down(replica.name)
         if connection is None:
             return
-        if connection.answered:
-            self._hear(replica.address, connection.heard_at)
         idle = self._idle.setdefault(replica.address, deque())
         if connection.reusable and len(idle) < MOST_IDLE:
             connection.rest()
             idle.append(connection)
         else:
+            self._hear(replica.address, connection.last_sign(0.0))
             connection.close()
 
     def heard(self, now: float) -> Mapping[Address, float]:
         """When each replica last sent a piece of an answer."""
+        for address, idle in self._idle.items():
+            if idle:
+                self._hear(address, idle[-1].heard_at)
         for exchange in self.exchanges:
             if exchange.replica is not None:
                 self._hear(exchange.replica.address, exchange.last_sign(now))
@@ -166,6 +181,16 @@ class Upstream:
     def moved_since(self, address: Address, moment: float) -> bool:
         """The replica gave a sign of life after that, as far as somebody has looked since."""
         return self._heard.get(address, 0.0) > moment or self.stepped.get(address, 0.0) > moment
+
+    def could_ask_another(self, errand: Errand, name: str, now: float) -> bool:
+        """Whether a request that waits for the replica of that name could as well go to one that is in rotation."""
+        if len(errand.tried) + 1 >= MOST_ATTEMPTS:
+            return False
+        choice = pick(
+            errand.route, turn=0, in_flight=self.in_flight, ejected=self.rotation.out(now),
+            tried={*errand.tried, name}, asked=errand.asked,
+        )  # fmt: skip
+        return choice is not None and choice.reason is not Reason.ALL_EJECTED
 
     def prune(self, wanted: Collection[Address], now: float) -> None:
         """Close what was idle for too long, and all connections to engines that are no longer `wanted`."""

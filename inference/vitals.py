@@ -151,10 +151,15 @@ class Vitals:
             )
         for exchange in list(self._upstream.exchanges):
             asked = exchange.replica
-            if asked and asked.address == patient.replica.address and _is_better_ended(exchange, name, verdict, now):
+            if asked and asked.address == patient.replica.address and self._is_better_ended(exchange, verdict, now):
                 exchange.break_off(
                     UpstreamTimeout("The engine hangs.", retriable=True, code="upstream_hung", fault=Fault.HUNG)
                 )
+
+    def _is_better_ended(self, exchange: Exchange, verdict: Verdict, now: float) -> bool:
+        if exchange.errand is None or exchange.replica is None:
+            return verdict is Verdict.DEAF
+        return self._upstream.could_ask_another(exchange.errand, exchange.replica.name, now)
 
     def _others_in_rotation(self, name: str, now: float) -> bool:
         """A route that has this replica has another one, too."""
@@ -220,9 +225,3 @@ async def _whole(connection: Connection) -> bytes:
 
 def _names(route: Route) -> set[str]:
     return {replica.name for target in route.targets for replica in target.replicas}
-
-
-def _is_better_ended(exchange: Exchange, name: str, verdict: Verdict, now: float) -> bool:
-    if exchange.route_on is None:
-        return verdict is Verdict.DEAF
-    return exchange.route_on(name, now)

@@ -38,7 +38,7 @@ def test_bad_answers_eject_only_in_a_row(fault: Fault) -> None:
         for _ in range(TOLERATED[fault]):
             assert fail(ejections, fault, at=100) is None
         ejections.succeeded("r", began=100)
-    assert ejections.clean
+    assert not ejections.troubled
     told = [fail(ejections, fault, at=100) for _ in range(TOLERATED[fault] + 1)]
     assert told[-1] == Ejected(fault, 1, 1)
 
@@ -67,7 +67,7 @@ def test_one_request_goes_first_when_the_time_has_come() -> None:
     assert ejections.out(101) == {"r"}
     assert ejections.succeeded("r", began=101)
     assert ejections.out(101.1) == set()
-    assert ejections.clean
+    assert not ejections.troubled
 
 
 def test_success_after_return_forgets_the_past() -> None:
@@ -113,7 +113,7 @@ def test_request_that_had_nowhere_else_to_go_and_went_well_ends_it() -> None:
     ejections = Ejections()
     fail(ejections, at=100)
     assert ejections.succeeded("r", began=100.2)
-    assert ejections.clean
+    assert not ejections.troubled
 
 
 def test_held_replica_stays_out_until_it_is_let_go() -> None:
@@ -132,7 +132,7 @@ def test_replica_that_is_gone_is_forgotten() -> None:
     ejections = Ejections()
     fail(ejections, at=100)
     ejections.forget("r")
-    assert (ejections.clean, ejections.out(100), ejections.names) == (True, set(), [])
+    assert (*ejections.troubled, *ejections.out(100), *ejections.names) == ()
 
 
 NAMES = st.sampled_from(["a", "b", "c"])
