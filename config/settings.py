@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "controlplane.middleware.request_id_middleware",
     "controlplane.middleware.last_seen_middleware",
     "controlplane.middleware.one_time_password_middleware",
+    "controlplane.middleware.scope_middleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -75,6 +76,9 @@ TEMPLATES = [
 # Data: PostgreSQL and Redis, always.
 DATABASE_URL = env.required("DATABASE_URL")
 DATABASES = {"default": django_database(DATABASE_URL) | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}}
+if (DATABASE_OWNER_URL := env.text("DATABASE_OWNER_URL") or DATABASE_URL) != DATABASE_URL:
+    DATABASES["owner"] = django_database(DATABASE_OWNER_URL)  # migrations and partitions, nothing else
+    DATABASES["default"]["TEST"] = {"MIRROR": "owner"}
 REDIS_URL = env.required("REDIS_URL")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

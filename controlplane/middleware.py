@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from controlplane import actors, last_seen
+from controlplane.access import scope
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
@@ -33,6 +34,16 @@ def one_time_password_middleware(handle: Handler) -> Handler:
                 return redirect("admin:password_change")
             return HttpResponse(status=403)
         return handle(request)
+
+    return middleware
+
+
+def scope_middleware(handle: Handler) -> Handler:
+    """The database shows a request nothing of any project until it knows who asks."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        with scope.of_request(request):
+            return handle(request)
 
     return middleware
 

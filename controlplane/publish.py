@@ -18,6 +18,7 @@ from redis.client import Pipeline
 from redis.exceptions import RedisError
 
 from controlplane import route_rules, route_timeouts
+from controlplane.access import scope
 from controlplane.lifecycle import ReplicaState
 from controlplane.models import ApiKey, Deployment, Limit, Project, Replica, Route
 from controlplane.models.deployments import Flavour
@@ -165,6 +166,7 @@ def _publish_value(name: str, payload: bytes, kind: str) -> None:
         logger.warning("%s not published, the periodic pass will: %s", kind, exc)
 
 
+@scope.everything()
 def publish_key(key: ApiKey) -> None:
     """Write one key as it now is, or take it out when it may not be used any more, and announce it."""
     key = _keys().get(pk=key.pk)
@@ -180,12 +182,14 @@ def publish_key(key: ApiKey) -> None:
         logger.warning("key %s not published, the periodic pass will: %s", key.key_id, exc)
 
 
+@scope.everything()
 def publish_keys_of(project: Project) -> None:
     """Write the keys of a project anew: some of what they tell stands in the project."""
     for key in ApiKey.objects.usable().filter(project=project).select_related("project").iterator(KEYS_A_BATCH):
         publish_key(key)
 
 
+@scope.everything()
 def publish_all() -> None:
     """Write everything anew under a new generation. Raises `RedisError` when Redis is away.
 

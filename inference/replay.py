@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
 from psycopg.rows import TupleRow
 
-from inference.contract.events import COPY_STATEMENT, TABLE, pack_copy
+from inference.contract.events import COPY_STATEMENT, SEEN, TABLE, pack_copy
 
 BATCH = 2_000
 ATTEMPTS = 5
@@ -23,6 +23,7 @@ _ID = slice(6, 22)
 async def replay(connection: AsyncConnection[TupleRow], rows: Iterable[bytes]) -> int:
     """Commit those that are missing; returns how many. Raises psycopg's errors; what came before is committed then."""
     left, count = iter(rows), 0
+    await connection.execute("SELECT set_config(%s, '*', false)", [SEEN])
     while batch := list(islice(left, BATCH)):
         count += await _write_missing(connection, batch)
     return count

@@ -1,16 +1,42 @@
 """The cast: alice owns the platform, bob operates it, vera may look, audrey audits, charlie is an outsider."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from django.db import connections
+from django.test.utils import setup_databases, teardown_databases
 from redis import Redis
 
 from audit.models import Event
 from audit.record import Actor
 from controlplane import publish
+from controlplane.access import scope
 from controlplane.models import Project, User
 from controlplane.roles import Role
 from tests import factories, figures
+
+scope.see_all()  # what a test looks at for itself; requests see what they may
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a test commits is cleared away by the tables' owner: the processes' role may not."""
+    for item in items:
+        mark = item.get_closest_marker("django_db")
+        commits = bool(mark and mark.kwargs.get("transaction"))
+        if commits or {"transactional_db", "live_server"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.django_db(transaction=True, databases=list(connections)), append=False)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> Iterator[None]:
+    """The test database is made and migrated by the tables' owner; tests are in it as the processes' role."""
+    with django_db_blocker.unblock():
+        made = setup_databases(verbosity=0, interactive=False)
+    yield
+    with django_db_blocker.unblock():
+        connections.close_all()
+        teardown_databases(made, verbosity=0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

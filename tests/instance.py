@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             server = make(_home)
             _started.append((server, server.start(_home / f"{server.name}.log")))
             server.wait()
-            os.environ[variable] = server.url
+            os.environ.update(server.environment)
 
 
 def pytest_unconfigure() -> None:

@@ -53,7 +53,7 @@ class Up:
         for variable, make in (("DATABASE_URL", embedded.postgres), ("REDIS_URL", embedded.valkey)):
             if not env.text(variable):
                 server = make(self.instance.home)
-                os.environ[variable] = server.url
+                os.environ.update(server.environment)
                 servers.append(server)
         write_instance_file(self.instance)
         self.servers = [programs.of_server(server) for server in servers]

@@ -17,6 +17,8 @@ class Program:
     stop_signal: str = "TERM"
     stop_wait: int = 15
     user: str | None = None
+    may_own: bool = False
+    """gets the URL of the database's owner"""
 
 
 def of_server(server: Server) -> Program:
@@ -40,7 +42,7 @@ def of_signalbox(instance: Instance) -> list[Program]:
         Program("gateway", (python, "-m", "inference"), priority=100, stop_wait=30),
         Program("worker", (
             *celery, "worker", "--loglevel", "INFO", "--concurrency", "2", "--without-mingle", "--without-gossip",
-        ), priority=200, stop_wait=30),
+        ), priority=200, stop_wait=30, may_own=True),
         Program("beat", (
             *celery, "beat", "--loglevel", "WARNING", "--pidfile=", "--schedule", str(instance.run / "beat"),
         ), priority=300),

@@ -60,6 +60,8 @@ def _program(instance: Instance, program: Program) -> dict[str, Any]:
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": 3,
     }
+    if not program.may_own:
+        options["environment"] = 'DATABASE_OWNER_URL=""'
     return options | ({"user": program.user, "directory": "/"} if program.user else {})
 
 

@@ -11,7 +11,7 @@ from audit.partitions import month_after
 from audit.record import Target, record
 from controlplane import actors, publish
 from controlplane.doctor.findings import Finding, fail, first_line, ok, warn
-from inference.contract.events import TABLE
+from inference.contract.events import ROWS, TABLE
 
 OLDEST_POSTGRESQL = 140000
 _NO_DATABASE = "needs PostgreSQL"
@@ -58,9 +58,7 @@ def partitions() -> Finding:
     wanted = {f"{TABLE}_{month:%Y_%m}" for month in (now.date(), following)}
     try:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = to_regclass(%s)", [TABLE]
-            )
+            cursor.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = to_regclass(%s)", [ROWS])
             there = {name.rpartition(".")[2] for (name,) in cursor.fetchall()}
     except DatabaseError:
         return fail("partitions", "unknown", _NO_DATABASE)
@@ -69,6 +67,37 @@ def partitions() -> Finding:
             "partitions", f"{', '.join(missing)} missing", "the worker makes them nightly; now: run manage.py migrate"
         )
     return ok("partitions", "this month's and the next are there")
+
+
+_ROLE = """
+SELECT rolsuper OR rolbypassrls, EXISTS (SELECT FROM pg_class WHERE oid = to_regclass(%s) AND relowner = pg_roles.oid)
+FROM pg_roles WHERE rolname = current_user
+"""
+
+
+def role() -> Finding:
+    """The processes' own role must be bound by row-level security, and should not own what it may only append to."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_ROLE, [TABLE])
+            unbound, owns = cursor.fetchone()
+    except DatabaseError:
+        return fail("role", "unknown", _NO_DATABASE)
+    return role_finding(unbound=unbound, owns=owns)
+
+
+def role_finding(*, unbound: bool, owns: bool) -> Finding:
+    if unbound:
+        return fail(
+            "role", "DATABASE_URL names a role that row-level security does not bind (superuser or BYPASSRLS)",
+            "give the processes a plain role, and its owner's URL to DATABASE_OWNER_URL",
+        )  # fmt: skip
+    if owns:
+        return warn(
+            "role", "the processes own the register that they may only append to",
+            "give migrations a role of their own in DATABASE_OWNER_URL",
+        )  # fmt: skip
+    return ok("role", "bound by row-level security, owns no table")
 
 
 def redis() -> Finding:

@@ -1,6 +1,5 @@
 """The machine under it and what it was configured with."""
 
-import os
 import resource
 import shutil
 
@@ -68,12 +67,3 @@ def secret_key() -> Finding:
     if len(key) < SHORTEST_SECRET or any(word in key.lower() for word in KNOWN_SECRETS):
         return fail("secret key", "too short or well known", f"set SECRET_KEY to {SHORTEST_SECRET} random characters")
     return ok("secret key", "long and of your own")
-
-
-def owner_role() -> Finding:
-    if not (os.environ.get("DATABASE_OWNER_URL") or os.environ.get("DATABASE_OWNER_URL_FILE")):
-        return warn(
-            "owner role", "DATABASE_OWNER_URL is not set, so the processes own the register they write",
-            "on one machine that is usual; elsewhere give migrations a role of their own",
-        )  # fmt: skip
-    return ok("owner role", "migrations have a role of their own")

@@ -15,6 +15,11 @@ from uuid import UUID
 import msgspec
 
 TABLE = "audit_event"
+"""where it is read: row-level security shows what `SEEN` of the connection tells"""
+ROWS = "audit_event_rows"
+"""where it is written: all of `TABLE`, without the security that PostgreSQL knows no COPY with; nobody may read here"""
+SEEN = "signalbox.events_of"
+"""names of projects, joined with commas; ``*`` is all"""
 
 
 class Event(msgspec.Struct, kw_only=True):
@@ -176,7 +181,7 @@ _FIELD_COUNT = struct.pack("!h", len(COLUMNS))
 _RUN = b"%b"
 COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + b"\x00" * 8
 COPY_TRAILER = b"\xff\xff"
-COPY_STATEMENT = f"COPY {TABLE} ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
+COPY_STATEMENT = f"COPY {ROWS} ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
 
 
 def pack_row(event: Event) -> bytes:

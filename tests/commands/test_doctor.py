@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.test import override_settings
 from django.utils import timezone
 from redis import Redis
@@ -67,7 +67,9 @@ class Cursor:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("check", [data.postgresql, data.migrations, data.register, data.partitions, machine.clock])
+@pytest.mark.parametrize(
+    "check", [data.postgresql, data.role, data.migrations, data.register, data.partitions, machine.clock]
+)
 def test_healthy_database(check: Any) -> None:
     assert level(check()) == "ok"
 
@@ -75,7 +77,7 @@ def test_healthy_database(check: Any) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     "check",
-    [data.postgresql, data.migrations, data.register, data.partitions, machine.clock,
+    [data.postgresql, data.role, data.migrations, data.register, data.partitions, machine.clock,
      processes.schedule, processes.replicas],
 )  # fmt: skip
 def test_database_away(check: Any) -> None:
@@ -228,11 +230,18 @@ def test_secret_key(key: str, expected: str) -> None:
     assert key not in str(finding)
 
 
-def test_owner_role(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DATABASE_OWNER_URL", raising=False)
-    assert level(machine.owner_role()) == "warn"
-    monkeypatch.setenv("DATABASE_OWNER_URL", "postgresql:///x")
-    assert level(machine.owner_role()) == "ok"
+@pytest.mark.parametrize(
+    ("unbound", "owns", "expected"),
+    [(False, False, "ok"), (False, True, "warn"), (True, False, "fail"), (True, True, "fail")],
+)
+def test_role_of_the_processes(unbound: bool, owns: bool, expected: str) -> None:
+    assert level(data.role_finding(unbound=unbound, owns=owns)) == expected
+
+
+@pytest.mark.django_db(databases=["default", "owner"])
+def test_owner_is_told_from_the_processes() -> None:
+    with patch.object(data, "connection", connections["owner"]):
+        assert level(data.role()) == "warn"
 
 
 def broken() -> Finding:

@@ -57,12 +57,13 @@ def test_half_made_database_is_made_anew(home: Path, running: list) -> None:
 def test_postgresql_keeps_its_data_over_a_kill(home: Path, running: list) -> None:
     server = embedded.postgres(home)
     process = start(server, home, running)
-    with psycopg.connect(server.url) as connection:
+    owner_url = server.environment["DATABASE_OWNER_URL"]
+    with psycopg.connect(owner_url) as connection:
         connection.execute("CREATE TABLE t AS SELECT 42 AS answer")
     process.kill()
     process.wait(10)
     start(embedded.postgres(home), home, running)
-    with psycopg.connect(server.url) as connection:
+    with psycopg.connect(owner_url) as connection:
         assert connection.execute("SELECT answer FROM t").fetchone() == (42,)
 
 

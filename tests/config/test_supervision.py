@@ -35,6 +35,12 @@ def test_workers_stop_before_what_they_use(instance: Instance) -> None:
     assert by_name["beat"] > by_name["worker"] > by_name["console"]
 
 
+def test_only_the_worker_may_own_tables(configuration: configparser.ConfigParser) -> None:
+    without = {name for name in configuration.sections() if "environment" in configuration[name]}
+    assert without == {"program:console", "program:gateway", "program:beat"}
+    assert {configuration[name]["environment"] for name in without} == {'DATABASE_OWNER_URL=""'}
+
+
 def test_control_socket_is_the_owners(configuration: configparser.ConfigParser) -> None:
     assert configuration["unix_http_server"]["chmod"] == "0700"
 

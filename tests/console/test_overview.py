@@ -46,7 +46,7 @@ def test_last_hour_is_counted(alice_console):
 
 def test_hour_is_counted_once_in_a_while(alice_console, django_assert_max_num_queries):
     _live(alice_console)
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(10):
         _live(alice_console)
 
 

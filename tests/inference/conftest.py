@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -102,35 +102,48 @@ def publisher(redis_url: str) -> Iterator[Publisher]:
         client.flushdb()
 
 
+class Database(NamedTuple):
+    """A database as the gateway's role reaches it, and as its owner does."""
+
+    url: str
+    owner_url: str
+
+
 @pytest.fixture(scope="session")
-def gateway_database() -> Iterator[str]:
-    """A database of the gateway's own with the register's real migrations: what it commits meets no other test."""
+def gateway_database() -> Iterator[Database]:
+    """A database of the gateway's own with the real migrations: what it commits meets no other test."""
     name = f"gateway_{secrets.token_hex(4)}"
-    url = os.environ["DATABASE_URL"]
-    with psycopg.connect(url, autocommit=True) as server:
+    with psycopg.connect(os.environ["DATABASE_OWNER_URL"], autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}")
-        ours = psycopg.conninfo.make_conninfo(**{**psycopg.conninfo.conninfo_to_dict(url), "dbname": name})
-        uri = psycopg_uri(ours)
+        ours = {
+            variable: in_database(os.environ[variable], name) for variable in ("DATABASE_URL", "DATABASE_OWNER_URL")
+        }
         manage = Path(__file__).parents[2] / "manage.py"
-        environment = {**os.environ, "DATABASE_URL": uri, "DATABASE_OWNER_URL": uri}
-        subprocess.run([sys.executable, manage, "migrate", "-v0", "audit"], check=True, env=environment)
-        yield uri
+        subprocess.run([sys.executable, manage, "migrate", "-v0"], check=True, env={**os.environ, **ours})
+        yield Database(ours["DATABASE_URL"], ours["DATABASE_OWNER_URL"])
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def psycopg_uri(conninfo: str) -> str:
-    """Connection parameters as a libpq URI."""
-    parts = psycopg.conninfo.conninfo_to_dict(conninfo)
-    name = parts.pop("dbname")
+def in_database(url: str, name: str) -> str:
+    """The same server's URL with another database."""
+    parts = psycopg.conninfo.conninfo_to_dict(url)
+    del parts["dbname"]
     return f"postgresql:///{name}?{urlencode(parts, quote_via=quote)}"
 
 
 @pytest.fixture
-def database_url(gateway_database: str) -> Iterator[str]:
-    """The register's database, emptied after each test."""
-    yield gateway_database
-    with psycopg.connect(gateway_database, autocommit=True) as connection:
+def owner_url(gateway_database: Database) -> Iterator[str]:
+    """The owner's way into the register's database, which is emptied after each test."""
+    yield gateway_database.owner_url
+    with psycopg.connect(gateway_database.owner_url, autocommit=True) as connection:
         connection.execute("TRUNCATE audit_event")
+
+
+@pytest.fixture
+def database_url(gateway_database: Database, owner_url: str) -> str:
+    """The gateway's own way into it."""
+    del owner_url
+    return gateway_database.url
 
 
 @pytest.fixture
@@ -153,8 +166,8 @@ class RegisterReader:
 
 
 @pytest.fixture
-def register(database_url: str, key: Key) -> RegisterReader:
-    return RegisterReader(database_url, key)
+def register(owner_url: str, key: Key) -> RegisterReader:
+    return RegisterReader(owner_url, key)
 
 
 @dataclass

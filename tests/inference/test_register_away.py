@@ -56,7 +56,7 @@ class Store:
 
     def count(self) -> Counter[str]:
         """Outcomes by request id."""
-        with psycopg.connect(self.server.url) as connection:
+        with psycopg.connect(self.server.environment["DATABASE_OWNER_URL"]) as connection:
             found = connection.execute("SELECT request_id FROM audit_event WHERE kind = 'outcome'").fetchall()
         return Counter(row[0] for row in found)
 
@@ -67,7 +67,7 @@ def one_store() -> Iterator[Store]:
     home = Path(tempfile.mkdtemp(prefix="sbx-store-"))
     store = Store(embedded.postgres(home), home / "log")
     store.start()
-    environment = {**os.environ, "DATABASE_URL": store.server.url, "DATABASE_OWNER_URL": store.server.url}
+    environment = {**os.environ, **store.server.environment}
     subprocess.run([sys.executable, MANAGE, "migrate", "-v0", "audit"], check=True, env=environment)
     yield store
     store.process.send_signal(signal.SIGINT)
@@ -80,7 +80,7 @@ def store(one_store: Store) -> Iterator[Store]:
     yield one_store
     if one_store.process.poll() is not None:
         one_store.start()
-    with psycopg.connect(one_store.server.url) as connection:
+    with psycopg.connect(one_store.server.environment["DATABASE_OWNER_URL"]) as connection:
         connection.execute("TRUNCATE audit_event")
 
 

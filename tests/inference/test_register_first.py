@@ -17,9 +17,9 @@ async def lock(connection: psycopg.AsyncConnection) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_first_byte_waits_for_the_intent(start: Start, engine: Engine, database_url: str, stream: bool) -> None:
+async def test_first_byte_waits_for_the_intent(start: Start, engine: Engine, owner_url: str, stream: bool) -> None:
     gateway = await start(route("smol", engine.url), SIGNALBOX_GATEWAY_REGISTER_SECONDS="5")
-    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+    async with await psycopg.AsyncConnection.connect(owner_url) as connection:
         await lock(connection)
         chat = asyncio.create_task(gateway.chat(stream=stream))
         await eventually(lambda: engine.asked)  # the engine works while the intent is written
@@ -29,7 +29,7 @@ async def test_first_byte_waits_for_the_intent(start: Start, engine: Engine, dat
         assert (await chat).status_code == 200
 
 
-async def test_end_of_a_stream_waits_for_the_outcome(start: Start, database_url: str) -> None:
+async def test_end_of_a_stream_waits_for_the_outcome(start: Start, owner_url: str) -> None:
     locked = asyncio.Event()
 
     async def wait_for_the_lock(engine: Engine, asked: Asked, writer: asyncio.StreamWriter) -> None:
@@ -39,7 +39,7 @@ async def test_end_of_a_stream_waits_for_the_outcome(start: Start, database_url:
         await writer.drain()
 
     body = {"model": "smol", "stream": True}
-    async with Engine(wait_for_the_lock) as engine, await psycopg.AsyncConnection.connect(database_url) as connection:
+    async with Engine(wait_for_the_lock) as engine, await psycopg.AsyncConnection.connect(owner_url) as connection:
         gateway = await start(route("smol", engine.url), SIGNALBOX_GATEWAY_REGISTER_SECONDS="5")
         headers = gateway.authorization
         async with gateway.http.stream("POST", "/v1/chat/completions", json=body, headers=headers) as response:
@@ -59,10 +59,10 @@ async def _rest(parts: object) -> str:
 
 
 async def test_frozen_register_serves_nobody_and_heals(
-    start: Start, engine: Engine, database_url: str, register: RegisterReader
+    start: Start, engine: Engine, owner_url: str, register: RegisterReader
 ) -> None:
     gateway = await start(route("smol", engine.url))
-    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+    async with await psycopg.AsyncConnection.connect(owner_url) as connection:
         await lock(connection)
         for _ in range(3):
             asked_at = time.monotonic()
@@ -74,10 +74,10 @@ async def test_frozen_register_serves_nobody_and_heals(
     assert register.rows(kind="outcome")[-1]["status"] == "ok"
 
 
-async def test_frozen_register_ends_a_long_prefill(start: Start, database_url: str) -> None:
+async def test_frozen_register_ends_a_long_prefill(start: Start, owner_url: str) -> None:
     async with Engine(silence) as engine:
         gateway = await start(route("smol", engine.url))
-        async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        async with await psycopg.AsyncConnection.connect(owner_url) as connection:
             await lock(connection)
             response = await asyncio.wait_for(gateway.chat(), 3)
     assert response.json()["error"]["code"] == "audit_unavailable"
@@ -93,7 +93,7 @@ async def test_broken_connection_is_made_anew(start: Start, engine: Engine, data
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         await connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND usename = current_user"
         )
     await eventually(lambda: _serves(gateway), 5)
 

@@ -1,8 +1,12 @@
 """The tasks: what a message sets off."""
 
+from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from django.db import connections
+from django.utils import timezone
 from redis import Redis
 
 from config.celery import app
@@ -91,8 +95,14 @@ def test_redis_away_is_survived(task: Any, monkeypatch: pytest.MonkeyPatch) -> N
     task()
 
 
+@pytest.mark.django_db(databases=["default", "owner"])
 def test_partitions_are_made() -> None:
-    register.make_partitions()
+    following = timezone.now() + timedelta(days=120)
+    with patch("workers.tasks.register.timezone.now", return_value=following):
+        register.make_partitions()
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s)", [f"audit_event_{following:%Y_%m}"])
+        assert cursor.fetchone()[0] is not None
 
 
 def test_schedule_names_tasks_that_exist() -> None:

@@ -4,9 +4,10 @@ from celery import shared_task
 from django.utils import timezone
 
 from audit.partitions import ensure_partitions
+from controlplane.database_rights import owner_alias
 
 
 @shared_task
 def make_partitions() -> None:
-    """Make the partitions of the coming months."""
-    ensure_partitions(timezone.now())
+    """Make the partitions of the coming months, as the owner of the register's table."""
+    ensure_partitions(timezone.now(), owner_alias())
