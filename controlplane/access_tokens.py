@@ -65,6 +65,8 @@ class Signer:
                 token, self._public(header), [ALGORITHM], issuer=self.issuer, audience=AUDIENCE, leeway=LEEWAY,
                 options={"require": list(CLAIMS), "strict_aud": True},
             )  # fmt: skip
+            if claims["exp"] - claims["iat"] > LIFETIME.total_seconds():  # whoever signed it
+                raise BadAccessToken
             return Claims(int(claims["sub"]), UUID(claims["sid"]))
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as exc:
             raise BadAccessToken from exc

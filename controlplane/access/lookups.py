@@ -26,6 +26,7 @@ from controlplane.models import (
     Route,
     ServiceAccount,
     User,
+    UserSession,
 )
 from controlplane.roles import Permission, Standing, reach
 
@@ -56,6 +57,12 @@ def _members(projects: Projects) -> Q:
     return Q(pk__in=RoleBinding.objects.filter(project__in=projects).values("user"))
 
 
+def _of_the_platform(projects: Projects) -> Q:
+    """No project has any."""
+    del projects
+    return Q(pk__in=())
+
+
 SIGHTS: dict[type[models.Model], Sight] = {
     Project: Sight(Permission.PROJECT_READ, _owned("pk")),
     Model: Sight(Permission.MODEL_READ, _owned("project"), Q(project=None)),
@@ -70,6 +77,7 @@ SIGHTS: dict[type[models.Model], Sight] = {
     ServiceAccount: Sight(Permission.USER_READ, _owned("project")),
     ManagementToken: Sight(Permission.TOKEN_READ, _owned("service_account__project")),
     RoleBinding: Sight(Permission.ROLE_READ, _owned("project")),
+    UserSession: Sight(Permission.USER_CHANGE, _of_the_platform),
 }
 
 
@@ -84,6 +92,12 @@ def access(noun: type[_M], standing: Standing, permission: Permission | None = N
         return rows.none()
     mine = sight.of_projects(sorted(held.projects))
     return rows.filter(mine if permission or sight.of_platform is None else mine | sight.of_platform)
+
+
+def access_and_own(noun: type[_M], standing: Standing, user: object) -> QuerySet[_M]:
+    """Of a noun that belongs to people: what somebody may see, and what is their own."""
+    seen = access(noun, standing)
+    return seen | noun._default_manager.filter(user=user) if isinstance(user, User) else seen  # noqa: SLF001
 
 
 def routable(standing: Standing) -> QuerySet[Deployment]:

@@ -11,14 +11,16 @@ from controlplane.models import User, UserSession
 
 
 @transaction.atomic
-def change_password(user: User, *, password: str, keep: UserSession | None = None, actor: Actor) -> User:
+def change_password(
+    user: User, *, password: str, field: str = "new_password1", keep: UserSession | None = None, actor: Actor
+) -> User:
     """A person's own new password; all their sessions end but for `keep`. Raises `Invalid` when it is too weak."""
     if actor.type != "user" or actor.id != str(user.pk):
         raise NotAllowed("A password is changed by its owner.")
     try:
         validate_password(password, user)
     except ValidationError as exc:
-        raise Invalid(" ".join(exc.messages), field="new_password1") from exc
+        raise Invalid(" ".join(exc.messages), field=field) from exc
     user.set_password(password)
     user.must_change_password = False
     user.save(update_fields=["password", "must_change_password"])

@@ -13,11 +13,17 @@ from controlplane.models import ManagementToken
 from controlplane.permissions import Permission
 
 LONGEST_OVERLAP = timedelta(days=30)
+USUAL_OVERLAP = timedelta(days=1)
 
 
 @transaction.atomic
 def rotate_token(
-    token: ManagementToken, *, overlap: timedelta, expires_at: datetime | None = None, actor: Actor, reason: str = ""
+    token: ManagementToken,
+    *,
+    overlap: timedelta = USUAL_OVERLAP,
+    expires_at: datetime | None = None,
+    actor: Actor,
+    reason: str = "",
 ) -> NewToken:
     """Another token in the place of this one, which goes on working for the overlap.
 

@@ -6,14 +6,19 @@ from uuid import UUID
 import django_filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from controlplane.actions.change_project import change_project
 from controlplane.actions.create_project import create_project
 from controlplane.actions.create_user import create_user
+from controlplane.actions.disable_user import disable_user
+from controlplane.actions.enable_user import enable_user
+from controlplane.actions.end_session import end_sessions
 from controlplane.actions.scopes import MOST_ENTRIES
 from controlplane.api.fields import Body, Choice, Flag, Text
+from controlplane.api.identity import SessionsEnded
 from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, reading
 from controlplane.api.preconditions import reason_of
 from controlplane.models import Project, User
@@ -104,6 +109,10 @@ class UserCreate(Body):
     superuser = Flag(default=False)
 
 
+class UserChange(Body):
+    active = Flag(help_text="False takes everything from them at once: sessions, tokens, sign-in. Needs a reason.")
+
+
 class UserFilters(django_filters.FilterSet):
     username = django_filters.CharFilter()
     active = django_filters.BooleanFilter("is_active")
@@ -114,7 +123,11 @@ class Users(NounViewSet):
     """People who sign in to the console."""
 
     noun = User
-    permissions = reading(Permission.USER_READ) | {"create": Permission.USER_CREATE}
+    permissions = reading(Permission.USER_READ) | {
+        "create": Permission.USER_CREATE,
+        "partial_update": Permission.USER_CHANGE,
+        "sessions": Permission.USER_CHANGE,
+    }
     serializer_class = UserShown
     filterset_class = UserFilters
     search_fields = ("username", "email")
@@ -135,3 +148,22 @@ class Users(NounViewSet):
         password = secrets.token_urlsafe(15)
         user = create_user(password=password, reason=reason_of(request, fields), actor=self.actor(), **fields)
         return self.show(user.pk, status.HTTP_201_CREATED, one_time_password=password)
+
+    @extend_schema(request=UserChange, responses={200: UserShown})
+    def partial_update(self, request: Request, pk: int) -> Response:
+        """Switch a person off or on."""
+        fields = self.body(UserChange)
+        reason = reason_of(request, fields)
+        with self.locked(pk) as user:
+            change = enable_user if fields["active"] else disable_user
+            change(user, actor=self.actor(), reason=reason)
+        return self.show(pk)
+
+    @extend_schema(request=None, responses={200: SessionsEnded})
+    @action(detail=True, methods=["delete"])
+    def sessions(self, request: Request, pk: int) -> Response:
+        """End all sessions of a person. Needs a reason."""
+        reason = reason_of(request, self.body(Body), required=True)
+        with self.locked(pk) as user:
+            ended = end_sessions(user, actor=self.actor(), reason=reason)
+        return Response(SessionsEnded({"ended": ended}).data)

@@ -45,6 +45,8 @@ class NounViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
     fetched: ClassVar[tuple[str, ...]] = ()
     """what each row is joined with"""
     permissions: ClassVar[Mapping[str, Permission]]
+    own: ClassVar[frozenset[str]] = frozenset()
+    """operations that everybody who is signed in may ask for, because they concern their own things"""
     ordering_fields: ClassVar[Mapping[str, str]] = BY_NAME
     default_ordering: ClassVar[str] = "name"
     lookup_value_converter = "uuid"
@@ -106,7 +108,7 @@ class NounViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
         return dict(body.validated_data)
 
     @contextmanager
-    def locked(self, pk: UUID) -> Iterator[Any]:
+    def locked(self, pk: UUID | int) -> Iterator[Any]:
         """The object, locked while it is changed. Raises NotFound, or `Stale` when ``If-Match`` names another state."""
         with transaction.atomic():
             instance = self.find(self.get_queryset().select_for_update(of=("self",)), pk)

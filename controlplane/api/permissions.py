@@ -12,7 +12,7 @@ from controlplane.roles import Permission, reach
 
 
 class Permitted(BasePermission):
-    """The view's `permissions` name what each of its operations needs.
+    """The view's `permissions` name what each of its operations needs; those in its `own` everybody may ask for.
 
     Lists and creations need it somewhere. One object is looked up among those that may be seen, so that another
     project's answers as one that is not there; what is then done to it, the action decides.
@@ -22,6 +22,8 @@ class Permitted(BasePermission):
         if not request.user.is_authenticated:
             return False
         if view.action in {None, "metadata"}:  # a method that the path does not know: 405
+            return True
+        if view.action in getattr(view, "own", ()):
             return True
         needed = view.permissions.get(view.action)
         if needed is None:

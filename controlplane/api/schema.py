@@ -127,13 +127,16 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         paged = any(parameter["name"] == "cursor" for parameter in operation.get("parameters", []))
         for status in sorted(_possible(method, missing="{id}" in path or paged, within="{id}" in path)):
             operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
-        _add_headers(operation, tagged=one or method == "post", audit="/audit/" in path)
-        if method in {"patch", "delete"} or (method == "post" and "{id}" in path):
+        signing_in = "/auth/" in path
+        _add_headers(operation, tagged=(one or method == "post") and not signing_in, audit="/audit/" in path)
+        if method in {"post", "patch", "delete"} and "{id}" in path:
             operation["parameters"] = [*operation.get("parameters", []), _IF_MATCH]
-        if method == "post" and "/auth/" not in path:
+        if signing_in:
+            operation["security"] = []  # the credential stands in the body
+        elif method == "post":
             operation["parameters"] = [*operation.get("parameters", []), _IDEMPOTENCY_KEY]
             operation["responses"]["201"]["headers"][idempotency.REPLAYED] = _REPLAYED
-        if method in {"post", "patch", "delete"}:
+        if method in {"post", "patch", "delete"} and not signing_in:
             operation["parameters"] = [*operation.get("parameters", []), _reason(required=method == "delete")]
     return result
 

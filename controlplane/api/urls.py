@@ -7,7 +7,7 @@ from django.urls.converters import IntConverter
 from rest_framework.routers import SimpleRouter
 
 from audit.api import Events
-from controlplane.api import access, api_keys, catalog, deployments, limits, routes
+from controlplane.api import access, api_keys, auth, catalog, deployments, identity, limits, routes
 from controlplane.api.schema import openapi
 from controlplane.api.unknown import unknown
 
@@ -38,10 +38,17 @@ router.register("api-keys", api_keys.ApiKeys)
 router.register("limits", limits.Limits)
 router.register("projects", access.Projects)
 router.register("users", access.Users)
+router.register("sessions", identity.Sessions)
+router.register("tokens", identity.Tokens)
+router.register("service-accounts", identity.ServiceAccounts)
 router.register("audit/events", Events)
 
 urlpatterns = [
     path("openapi.json", openapi, name="openapi"),
+    path("auth/token", auth.Token.as_view(), name="auth_token"),
+    path("auth/refresh", auth.Refresh.as_view(), name="auth_refresh"),
+    path("auth/revoke", auth.Revoke.as_view(), name="auth_revoke"),
+    path("auth/password", auth.Password.as_view(), name="auth_password"),
     *router.urls,
     path("<path:rest>", unknown),
 ]

@@ -13,9 +13,11 @@ from django.utils import timezone
 from audit.models import Event
 from controlplane.api.urls import router
 from controlplane.models import ManagementToken, Project, User
+from tests import factories
 from tests.api.conftest import Client
 
 pytestmark = pytest.mark.django_db
+OWN = ("sessions", "tokens")  # of which everybody sees their own
 NOUNS = sorted({prefix for prefix, *_ in router.registry})
 
 
@@ -27,7 +29,15 @@ def test_nobody_is_asked_who_they_are(anonymous_api: Client, noun: str) -> None:
     assert response.json()["code"] == "not_authenticated"
 
 
-@pytest.mark.parametrize("noun", NOUNS)
+@pytest.mark.parametrize("noun", OWN)
+def test_outsider_sees_their_own(charlie_api: Client, noun: str) -> None:
+    factories.SessionFactory(user=factories.UserFactory())
+    response = charlie_api.get(f"/{noun}")
+    assert response.status_code == 200
+    assert {row["user"] for row in response.json()["results"]} <= {"charlie"}
+
+
+@pytest.mark.parametrize("noun", sorted(set(NOUNS) - set(OWN)))
 def test_outsider_is_forbidden(charlie_api: Client, noun: str) -> None:
     assert charlie_api.get(f"/{noun}").status_code == 403
 

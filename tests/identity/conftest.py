@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import make_password
+from django.test import Client as Browser
 
 from controlplane.models import User
-from tests.api.conftest import Client
+from tests.api.conftest import Client, client_of
+from tests.console.conftest import browser_of
 
 PASSWORD = "correct horse battery staple"
 
@@ -32,6 +34,21 @@ def dora(db: None) -> User:
 def anybody(db: None) -> Client:
     """A client of the management API without a credential."""
     return Client()
+
+
+@pytest.fixture
+def alice_api(alice_user: User) -> Client:
+    return client_of(alice_user)
+
+
+@pytest.fixture
+def bob_api(bob_user: User) -> Client:
+    return client_of(bob_user)
+
+
+@pytest.fixture
+def alice_console(alice_user: User) -> Browser:
+    return browser_of(alice_user)
 
 
 @pytest.fixture
