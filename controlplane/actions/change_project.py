@@ -41,7 +41,7 @@ def change_project(
     project.save()
     record(
         Operation.PROJECT_CHANGED, actor=actor, target=target_of(project), project=project.name, reason=reason,
-        detail=changed,
+        changes=changed,
     )  # fmt: skip
     if changed.keys() & TOLD_WITH_KEYS:
         transaction.on_commit(lambda: publish.publish_keys_of(project))

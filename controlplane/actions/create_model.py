@@ -2,7 +2,7 @@ from django.db import transaction
 
 from audit.operations import Operation
 from audit.record import Actor, record
-from controlplane.actions.base import project_name, target_of, validate
+from controlplane.actions.base import project_name, snapshot, target_of, validate
 from controlplane.models import Model, Project
 from controlplane.permissions import Permission, require
 
@@ -16,5 +16,8 @@ def create_model(
     model = Model(name=name, project=project, description=description)
     validate(model)
     model.save()
-    record(Operation.MODEL_CREATED, actor=actor, target=target_of(model), project=project_name(project), reason=reason)
+    record(
+        Operation.MODEL_CREATED, actor=actor, target=target_of(model), project=project_name(project), reason=reason,
+        detail=snapshot(model, ("description",)),
+    )  # fmt: skip
     return model

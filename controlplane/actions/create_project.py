@@ -4,7 +4,7 @@ from django.db import transaction
 
 from audit.operations import Operation
 from audit.record import Actor, record
-from controlplane.actions.base import target_of, validate
+from controlplane.actions.base import snapshot, target_of, validate
 from controlplane.actions.scopes import hosts, kept_mode
 from controlplane.models import Project
 from controlplane.models.access import RegisterMode
@@ -26,5 +26,8 @@ def create_project(
     project = Project(name=name, title=title, media_hosts=hosts(media_hosts), register_mode=kept_mode(register_mode))
     validate(project)
     project.save()
-    record(Operation.PROJECT_CREATED, actor=actor, target=target_of(project), project=project.name, reason=reason)
+    record(
+        Operation.PROJECT_CREATED, actor=actor, target=target_of(project), project=project.name, reason=reason,
+        detail=snapshot(project, ("title", "media_hosts", "register_mode")),
+    )  # fmt: skip
     return project

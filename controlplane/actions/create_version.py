@@ -26,6 +26,6 @@ def create_version(
     version.save()
     record(
         Operation.VERSION_CREATED, actor=actor, target=target_of(version), project=project_name(model.project),
-        reason=reason, detail={"source": source},
+        reason=reason, detail={"source": source, "max_model_len": max_model_len},
     )  # fmt: skip
     return version

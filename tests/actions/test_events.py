@@ -56,7 +56,7 @@ def test_model_and_version(alice: Actor, events: Events) -> None:
     create_version(model, name="v1", source="hf:org/m", actor=alice)
     made = [(event.operation, event.target_name, event.project) for event in events()]
     assert made == [("model.created", "m", "team-a"), ("version.created", "m:v1", "team-a")]
-    assert events()[1].detail == {"source": "hf:org/m"}
+    assert events()[1].detail == {"source": "hf:org/m", "max_model_len": None}
 
 
 def test_deployment(alice: Actor, only: Callable[[], Event]) -> None:

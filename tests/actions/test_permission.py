@@ -10,6 +10,7 @@ from django.utils import timezone
 from audit.models import Event
 from audit.record import Actor
 from controlplane import attempts
+from controlplane.actions.change_api_key import change_api_key
 from controlplane.actions.change_deployment import change_deployment
 from controlplane.actions.change_password import change_password
 from controlplane.actions.change_project import change_project
@@ -33,6 +34,7 @@ from controlplane.actions.remove_limit import remove_limit
 from controlplane.actions.retire_version import retire_version
 from controlplane.actions.revoke_api_key import revoke_api_key
 from controlplane.actions.revoke_token import revoke_token
+from controlplane.actions.rotate_api_key import rotate_api_key
 from controlplane.actions.rotate_token import rotate_token
 from controlplane.actions.scale_deployment import scale_deployment
 from controlplane.actions.set_limit import set_limit
@@ -74,6 +76,8 @@ ATTEMPTS: dict[str, Callable[[Actor], Any]] = {
     "delete_route": lambda actor: delete_route(factories.RouteFactory(), actor=actor, reason="r"),
     "connect_engine": lambda actor: connect_engine("http://e:1", model="m", route="r", actor=actor),
     "create_api_key": lambda actor: create_api_key(project=factories.ProjectFactory(), name="k", actor=actor),
+    "change_api_key": lambda actor: change_api_key(factories.ApiKeyFactory(), name="new", actor=actor),
+    "rotate_api_key": lambda actor: rotate_api_key(factories.ApiKeyFactory(), actor=actor),
     "revoke_api_key": lambda actor: revoke_api_key(factories.ApiKeyFactory(), actor=actor, reason="r"),
     "set_limit": lambda actor: set_limit(route=factories.RouteFactory(), concurrency=1, actor=actor),
     "remove_limit": lambda actor: remove_limit(

@@ -9,12 +9,15 @@ from audit.models import Event
 from audit.record import Actor
 from controlplane.actions.delete_deployment import delete_deployment
 from controlplane.actions.delete_route import delete_route
+from controlplane.actions.disable_user import disable_user
 from controlplane.actions.issue_password import issue_password
 from controlplane.actions.remove_limit import remove_limit
 from controlplane.actions.retire_version import retire_version
 from controlplane.actions.revoke_api_key import revoke_api_key
+from controlplane.actions.revoke_token import revoke_token
 from controlplane.actions.scale_deployment import scale_deployment
 from controlplane.errors import Invalid
+from controlplane.models import ManagementToken
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -26,6 +29,10 @@ ENDINGS: dict[str, Callable[..., Any]] = {
     "remove_limit": lambda **by: remove_limit(factories.LimitFactory(route=factories.RouteFactory()), **by),
     "revoke_api_key": lambda **by: revoke_api_key(factories.ApiKeyFactory(), **by),
     "issue_password": lambda **by: issue_password(factories.UserFactory(), password="a one-time word", **by),
+    "disable_user": lambda **by: disable_user(factories.UserFactory(), **by),
+    "revoke_token": lambda **by: revoke_token(
+        ManagementToken.objects.create(user=factories.UserFactory(), name="t", digest="d"), **by
+    ),
     "scale_to_zero": lambda **by: scale_deployment(factories.DeploymentFactory(replicas=2), replicas=0, **by),
 }
 

@@ -70,7 +70,7 @@ def test_change_is_in_the_register_and_an_equal_one_is_none(alice: Actor) -> Non
     for _ in range(2):
         change_project(project, title="new", actor=alice, reason="renamed")
     event = Event.objects.get(operation="project.changed")
-    assert event.detail == {"title": ["old", "new"]}
+    assert event.changes == {"title": ["old", "new"]}
 
 
 def test_register_mode_reaches_the_gateway(
@@ -81,7 +81,7 @@ def test_register_mode_reaches_the_gateway(
     with django_capture_on_commit_callbacks(execute=True):
         change_project(key.project, register_mode="metadata", actor=alice)
     assert published == ["metadata"]
-    assert Event.objects.get().detail == {"register_mode": ["digest", "metadata"]}
+    assert Event.objects.get().changes == {"register_mode": ["digest", "metadata"]}
 
 
 @pytest.mark.parametrize("mode", ["full", "none", ""])

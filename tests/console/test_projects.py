@@ -14,7 +14,7 @@ def test_new_project_keeps_digests(alice_console):
 def test_mode_is_changed_and_shown(alice_console, events):
     project = ProjectFactory()
     alice_console.post(url("controlplane_project_do_change", project.pk), {"register_mode": "metadata"})
-    assert events()[-1].detail == {"register_mode": ["digest", "metadata"]}
+    assert events()[-1].changes == {"register_mode": ["digest", "metadata"]}
     assert "Metadata only" in text(alice_console.get(url("controlplane_project_change", project.pk)))
 
 

@@ -1,0 +1,96 @@
+"""Every POST, PATCH, PUT and DELETE that the API's description knows leaves an event that says who asked and how.
+
+A new one fails here until it stands in `CHANGES`.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from audit.models import Event
+from controlplane.api.schema import document
+from tests import factories
+from tests.api.conftest import Client, alice_api  # noqa: F401 - the fixture
+
+pytestmark = pytest.mark.django_db
+Send = Callable[[Client], Any]
+PREFIX = "/api/v1"
+
+
+def deletion(noun: str, make: Callable[[], Any]) -> Send:
+    return lambda api: api.delete(f"/{noun}/{make().pk}", {"reason": "over"})
+
+
+def change(noun: str, make: Callable[[], Any], body: dict[str, Any]) -> Send:
+    return lambda api: api.patch(f"/{noun}/{make().pk}", body)
+
+
+def creation(path: str, body: Callable[[], dict[str, Any]]) -> Send:
+    return lambda api: api.post(path, body())
+
+
+CHANGES: dict[str, Send] = {
+    "POST /projects": creation("/projects", lambda: {"name": "p"}),
+    "PATCH /projects/{id}": change("projects", factories.ProjectFactory, {"title": "new"}),
+    "POST /models": creation("/models", lambda: {"name": "m"}),
+    "POST /versions": creation(
+        "/versions", lambda: {"model": factories.ModelFactory().name, "name": "v", "source": "hf:org/m"}
+    ),
+    "PATCH /versions/{id}": change("versions", factories.VersionFactory, {"state": "retired", "reason": "over"}),
+    "POST /deployments": creation("/deployments", lambda: {"name": "d", "version": str(factories.VersionFactory().pk)}),
+    "PATCH /deployments/{id}": change("deployments", factories.DeploymentFactory, {"replicas": 2}),
+    "DELETE /deployments/{id}": deletion("deployments", factories.DeploymentFactory),
+    "POST /routes": creation("/routes", lambda: {"name": "r", "targets": []}),
+    "PATCH /routes/{id}": change("routes", lambda: factories.TargetFactory().route, {"targets": []}),
+    "DELETE /routes/{id}": deletion("routes", factories.RouteFactory),
+    "POST /limits": creation("/limits", lambda: {"route": factories.RouteFactory().name, "concurrency": 1}),
+    "PATCH /limits/{id}": change(
+        "limits", lambda: factories.LimitFactory(route=factories.RouteFactory()), {"concurrency": 1}
+    ),
+    "DELETE /limits/{id}": deletion("limits", lambda: factories.LimitFactory(route=factories.RouteFactory())),
+    "POST /api-keys": creation("/api-keys", lambda: {"project": factories.ProjectFactory().name, "name": "k"}),
+    "PATCH /api-keys/{id}": change("api-keys", factories.ApiKeyFactory, {"name": "new"}),
+    "POST /api-keys/{id}/rotate": lambda api: api.post(f"/api-keys/{factories.ApiKeyFactory().pk}/rotate", {}),
+    "DELETE /api-keys/{id}": deletion("api-keys", factories.ApiKeyFactory),
+    "POST /users": creation("/users", lambda: {"username": "dora"}),
+}
+
+
+def described() -> set[str]:
+    paths = json.loads(document())["paths"]
+    return {
+        f"{method.upper()} {path.removeprefix(PREFIX)}"
+        for path, item in paths.items()
+        for method in item
+        if method in {"post", "put", "patch", "delete"}
+    }
+
+
+def test_every_change_of_the_description_is_tried() -> None:
+    assert sorted(described() ^ CHANGES.keys()) == []
+
+
+@pytest.mark.parametrize("which", CHANGES)
+def test_change_leaves_an_event(which: str, alice_api: Client, events: Callable[[], list[Event]]) -> None:  # noqa: F811
+    began = timezone.now()
+    response = CHANGES[which](alice_api)
+    assert response.status_code < 300, response.content
+    assert events(), "nothing is in the register"
+    for event in events():
+        assert (event.actor_type, event.actor_name, event.source) == ("user", "alice", "api")
+        assert (event.auth_method, event.request_id) == ("token", response["X-Request-ID"])
+        assert event.at >= began
+
+
+@pytest.mark.parametrize("which", sorted(it for it in CHANGES if it.startswith("DELETE ")))
+def test_every_deletion_needs_a_reason(which: str, alice_api: Client, events: Callable[[], list[Event]]) -> None:  # noqa: F811
+    class Silent(Client):
+        def delete(self, path: str, *_args: Any, **_kwargs: Any) -> Any:
+            return alice_api.delete(path)
+
+    response = CHANGES[which](Silent())
+    assert (response.status_code, response.json()["code"]) == (400, "reason_required")
+    assert events() == []

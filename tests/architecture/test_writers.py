@@ -1,0 +1,57 @@
+"""Nouns are written by actions alone: nothing else calls what writes a model, but for the writers named here."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.architecture.test_layout import ROOT, SOURCES
+
+WRITING = {"save", "create", "bulk_create", "update", "bulk_update", "delete", "get_or_create", "update_or_create"}
+# Who else writes, and what: never what is desired.
+WRITERS = {
+    "workers/history.py": "replicas and statuses as observed",
+    "workers/reconciler.py": "the row of a deployment whose engines are gone, as its deletion ordered",
+    "workers/tasks/answers.py": "forgets remembered answers",
+    "controlplane/api/idempotency.py": "remembered answers",
+    "controlplane/attempts.py": "counts failed sign-ins",
+    "controlplane/last_seen.py": "when somebody was last seen",
+    "controlplane/sessions.py": "browsers' sessions",
+    "controlplane/sign_ins.py": "the session of a sign-in, which it records",
+    "controlplane/models/identity.py": "QuerySet methods that actions call",
+}
+
+
+def test_only_named_writers_write_models() -> None:
+    found = {name for name, path in _control_plane() if _writes(path)}
+    assert sorted(found - WRITERS.keys()) == []
+
+
+def test_every_named_writer_is_one() -> None:
+    found = {name for name, path in _control_plane() if _writes(path)}
+    assert sorted(WRITERS.keys() - found) == []
+
+
+def _control_plane() -> Iterator[tuple[str, Path]]:
+    for path in SOURCES:
+        name = path.relative_to(ROOT).as_posix()
+        if name.split("/")[0] in {"controlplane", "workers", "audit"} and "/actions/" not in name:
+            yield name, path
+
+
+def _writes(path: Path) -> bool:
+    """A call such as ``row.save()`` or ``Row.objects.filter(…).update(…)``; not ``client.delete(name)`` of Redis."""
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in WRITING
+        and _is_of_a_model(node.func)
+        for node in ast.walk(ast.parse(path.read_text()))
+    )
+
+
+def _is_of_a_model(called: ast.Attribute) -> bool:
+    """``.save()`` is a row's. The rest is a QuerySet's when it hangs on ``objects``, ``all()`` or ``filter(…)``."""
+    if called.attr == "save":
+        return True
+    chain = ast.unparse(called.value)
+    return any(part in chain for part in (".objects", ".filter(", ".exclude(", ".expired("))
