@@ -1,6 +1,7 @@
 """The gateway's ASGI application: its life, its table of paths, its one place where errors become answers."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import time
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 PRUNE_EVERY = 1.0
 REPORT_EVERY = 0.2
+START_PATIENCE = 2.0
+"""seconds; a process that can serve nothing yet leaves new connections to those that can, for so long"""
 
 
 class App:
@@ -59,6 +62,7 @@ class App:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         await self.start()
+        await self._be_ready_soon()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.stop()
@@ -94,6 +98,13 @@ class App:
         gc.collect()
         gc.freeze()  # what is there now stays, and requests leave no circles: look for some less often
         gc.set_threshold(20_000, 50, 50)
+
+    async def _be_ready_soon(self) -> None:
+        """Wait for tables, register and limits, but not for long: clients must learn what is missing."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_PATIENCE):
+                while self.not_ready() or not self._gateway.limiter.alive:  # noqa: ASYNC110 - they tell nobody
+                    await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
         """Write what still waits for the register, then let go of everything."""

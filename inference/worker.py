@@ -9,12 +9,12 @@ from multiprocessing.connection import wait
 
 from inference.app import App
 from inference.config import Config
-from inference.protocol import StrictProtocol
+from inference.draining import DrainingProtocol
 
 _config = Config.from_env()
 
 
-class Protocol(StrictProtocol):
+class Protocol(DrainingProtocol):
     """The client's side, with this process's limits."""
 
     limits = _config

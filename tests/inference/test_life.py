@@ -10,7 +10,7 @@ import httpx
 import psutil
 
 from tests.inference.conftest import Gateway, RegisterReader, Start, eventually, route, spawn
-from tests.inference.engine import DONE, STREAM_HEAD, Asked, Engine, answer, chunk, delta
+from tests.inference.engine import DONE, STREAM_HEAD, Asked, Engine, chunk, delta
 
 
 async def slow(engine: Engine, asked: Asked, writer: asyncio.StreamWriter) -> None:
@@ -58,6 +58,29 @@ async def test_stream_is_finished_after_sigterm(start: Start, register: Register
 def _refuses(gateway: Gateway) -> bool:
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", gateway.port)) != 0
+
+
+async def test_kept_connection_is_answered_once_more_after_sigterm(start: Start, engine: Engine) -> None:
+    gateway = await start(route("smol", engine.url), fresh=True)
+    assert "connection" not in (await gateway.chat()).headers
+    gateway.process.send_signal(signal.SIGTERM)
+    await eventually(lambda: _refuses(gateway), 3)
+    last = await gateway.chat()
+    assert (last.status_code, last.headers["connection"]) == (200, "close")
+
+
+async def test_sigterm_ends_replaced_workers_too(start: Start) -> None:
+    async with Engine(slow) as engine:
+        gateway = await start(route("smol", engine.url), fresh=True)
+        chat = asyncio.create_task(gateway.chat(stream=True))
+        await eventually(lambda: engine.asked)
+        gateway.process.send_signal(signal.SIGHUP)
+        await eventually(lambda: len(gateway.workers()) == 2, 20)
+        workers = gateway.workers()
+        gateway.process.send_signal(signal.SIGTERM)
+        assert (await chat).text.endswith("[DONE]\n\n")
+        assert await asyncio.to_thread(gateway.process.wait, 10) == 0
+    assert not any(psutil.pid_exists(pid) for pid in workers)
 
 
 async def test_drain_time_ends(start: Start, register: RegisterReader) -> None:
@@ -123,13 +146,3 @@ async def test_missing_setting_is_one_clear_line(start: Start, engine: Engine, t
     third = spawn(log, {"SECRET_KEY": ""})
     assert await asyncio.to_thread(third.wait, 20) == 1
     assert log.read_text().startswith("SECRET_KEY is not set")
-
-
-async def test_sighup_replaces_workers_one_by_one(start: Start) -> None:
-    async with Engine(answer) as engine:
-        gateway = await start(route("smol", engine.url), fresh=True)
-        before = gateway.workers()
-        gateway.process.send_signal(signal.SIGHUP)
-        await eventually(lambda: gateway.workers() and not set(gateway.workers()) & set(before), 20)
-        await eventually(lambda: _all_serve(gateway), 10)
-        assert (await gateway.chat()).status_code == 200
