@@ -26,7 +26,8 @@ from tests.inference.conftest import (  # noqa: F401 - the fixtures of a running
 from tests.inference.limits.conftest import shared_valkey, valkey  # noqa: F401 - a Redis that may be killed
 from tests.proofs.proof import Proof, Row, table
 
-RESULT = Path(__file__).parents[2] / "bench" / "results" / "soak.md"
+HERE = Path(__file__).parent
+RESULT = HERE.parents[1] / "bench" / "results" / "soak.md"
 AFTER_ITS_BOUND = 180
 """seconds that a proof may take to start, to finish its round and to clean up before it is broken off"""
 ROWS: list[Row] = []
@@ -98,7 +99,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     text = f"{machine}, load average before and after: {_BEFORE:.1f}, {psutil.getloadavg()[0]:.1f}\n\n{table(ROWS)}"
     terminalreporter.section("promises, full counts" if soak else "promises, small counts")
     terminalreporter.write_line(text)
-    if soak and not config.getoption("--only"):
+    if soak and not config.getoption("--only") and [Path(path).resolve() for path in config.args] == [HERE]:
         RESULT.write_text(f"# The promises\n\n`make soak`. {text}")
         terminalreporter.write_line(f"written to {RESULT.relative_to(Path.cwd())}")
 
