@@ -1,13 +1,9 @@
-"""Pages, filters, search and ordering; a list costs the same queries whatever its length."""
+"""Pages, filters, search and ordering. What a list costs stands in tests/architecture/test_query_counts.py."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
-from controlplane.models import User
 from tests import factories
 from tests.api.conftest import Client
 
@@ -134,40 +130,3 @@ def test_events_in_pages(alice_api: Client) -> None:
     first = alice_api.get("/audit/events?limit=3").json()
     second = alice_api.get(first["next"]).json()
     assert [row["target_name"] for row in first["results"] + second["results"]] == ["p4", "p3", "p2", "p1", "p0"]
-
-
-MAKE: dict[str, Callable[[], Any]] = {
-    "models": lambda: factories.ModelFactory(project=factories.ProjectFactory()),
-    "versions": factories.VersionFactory,
-    "deployments": lambda: factories.DeploymentFactory(project=factories.ProjectFactory()),
-    "replicas": factories.ReplicaFactory,
-    "routes": factories.TargetFactory,
-    "api-keys": factories.ApiKeyFactory,
-    "projects": factories.ProjectFactory,
-    "users": factories.UserFactory,
-}
-
-
-def queries(client: Client, path: str) -> int:
-    with CaptureQueriesContext(
-        connection,
-    ) as captured:
-        assert client.get(path).status_code == 200
-    return len(captured)
-
-
-@pytest.mark.parametrize("noun", MAKE)
-def test_queries_do_not_grow_with_rows(alice_api: Client, noun: str) -> None:
-    MAKE[noun]()
-    with_one = queries(alice_api, f"/{noun}")
-    for _ in range(19):
-        MAKE[noun]()
-    assert queries(alice_api, f"/{noun}") == with_one <= 10
-
-
-def test_queries_of_the_register_do_not_grow(alice_api: Client, alice_user: User) -> None:
-    alice_api.post("/projects", {"name": "p"})
-    with_one = queries(alice_api, "/audit/events")
-    for number in range(19):
-        alice_api.post("/projects", {"name": f"p{number}"})
-    assert queries(alice_api, "/audit/events") == with_one <= 10

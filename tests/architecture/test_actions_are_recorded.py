@@ -31,6 +31,7 @@ PARTS = {
     "end_all": "a part of actions that have asked and record it themselves",
     "end_playground_keys": "goes with the end of a session, whoever ends it; one event a key",
     "start_api_session": "signing in asks for a password, not for a permission; see tests/api",
+    "stop_session": "having the session's token is the right to end it; see tests/identity",
     "refresh_session": "asks for a refresh token; a session goes on, and only the theft of one is an event",
 }
 ENDING_VERBS = {"delete", "remove", "retire", "revoke", "disable", "issue"}
