@@ -12,17 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.inference.conftest import (  # noqa: F401 - the fixtures of a running gateway
-    database_url,
-    engine,
-    fleet,
-    gateway_database,
-    key,
-    publisher,
-    redis_url,
-    register,
-    start,
-)
+from tests.inference.conftest import *  # noqa: F403 - the fixtures of a running gateway
 from tests.inference.limits.conftest import shared_valkey, valkey  # noqa: F401 - a Redis that may be killed
 from tests.proofs.proof import Proof, Row, table
 

@@ -2,19 +2,24 @@
 
 import asyncio
 import signal
+import time
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
-from tests.inference.conftest import Gateway, Start, eventually, route
+from tests.inference.conftest import Gateway, Publisher, Start, eventually, route
 from tests.proofs.client import Answer, Client, NoAnswer
-from tests.proofs.engines import engines
+from tests.proofs.engines import EngineProcess, engines
 from tests.proofs.proof import Proof
 
 WORKERS = 2
 STREAMS = 64
 CLIENTS = 8
+PAUSE = 0.5
+"""seconds between two events of a stream"""
 
 
 def whole(answer: Answer, chunks: int) -> bool:
@@ -24,64 +29,68 @@ def whole(answer: Answer, chunks: int) -> bool:
 
 @dataclass
 class Load:
-    """Long streams, and beside them short requests without a pause, some over new connections."""
+    """Long streams, and short requests beside them. `failed` says what went wrong how often."""
 
     gateway: Gateway
-    seconds: float
-    pause: float = 0.5
     failed: Counter[str] = field(default_factory=Counter)
-    short: int = 0
     streams: int = 0
-    running: bool = True
+    short: int = 0
+    _streaming: list[asyncio.Task[None]] = field(default_factory=list)
 
-    async def stream(self) -> None:
-        chunks = int(self.seconds / self.pause)
+    def begin_streams(self, count: int, seconds: float) -> None:
+        """So many streams that last so long."""
+        self._streaming += [asyncio.create_task(self._stream(seconds)) for _ in range(count)]
+
+    async def streams_end(self) -> None:
+        await asyncio.gather(*self._streaming)
+
+    async def _stream(self, seconds: float) -> None:
+        chunks = max(2, round(seconds / PAUSE))
         client = Client(self.gateway.port, self.gateway.key.token)
+        wish = {"stream": True, "chunks": chunks, "pause": PAUSE}
+        self.streams += 1
+        await self._ask(client, "stream", wish, chunks, seconds + 120)
+        client.leave()
+
+    async def _ask(self, client: Client, kind: str, wish: dict[str, object], chunks: int, seconds: float) -> None:
         try:
-            answer = await client.ask({"stream": True, "chunks": chunks, "pause": self.pause}, seconds=3 * self.seconds)
+            answer = await client.ask(wish, seconds=seconds)
         except (NoAnswer, TimeoutError) as exc:
-            self.failed[f"stream: {type(exc).__name__}"] += 1
+            self.failed[f"{kind}: {type(exc).__name__}"] += 1
             return
-        if whole(answer, chunks):
-            self.streams += 1
-        else:
-            self.failed[f"stream: {answer.status} {answer.error or 'cut'}"] += 1
+        if answer.status != 200 or answer.error or not (whole(answer, chunks) if wish.get("stream") else answer.whole):
+            self.failed[f"{kind}: {answer.status} {answer.error or 'cut'}"] += 1
 
-    async def ask_on(self, number: int) -> None:
+    @asynccontextmanager
+    async def short_requests(self) -> AsyncIterator[None]:
+        """Some clients keep their connection, some take a new one for each request."""
+        self._asking = True
+        tasks = [asyncio.create_task(self._ask_on(number)) for number in range(CLIENTS)]
+        await asyncio.sleep(0.5)
+        yield
+        self._asking = False
+        await asyncio.gather(*tasks)
+
+    async def _ask_on(self, number: int) -> None:
         client = Client(self.gateway.port, self.gateway.key.token)
-        while self.running:
-            try:
-                answer = await client.ask({"stream": bool(number % 2)})
-                if answer.status != 200 or not answer.whole or answer.error:
-                    self.failed[f"request: {answer.status} {answer.error or 'cut'}"] += 1
-            except (NoAnswer, TimeoutError) as exc:
-                self.failed[f"request: {type(exc).__name__}"] += 1
+        while self._asking:
+            await self._ask(client, "request", {"stream": bool(number % 2)}, 2, 30)
             self.short += 1
             if number % 4 == 3:
                 client.leave()
             await asyncio.sleep(0.005)
         client.leave()
 
-    async def __aenter__(self) -> "Load":
-        self._streaming = [asyncio.create_task(self.stream()) for _ in range(STREAMS)]
-        self._asking = [asyncio.create_task(self.ask_on(number)) for number in range(CLIENTS)]
-        await asyncio.sleep(1)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await asyncio.gather(*self._streaming)
-        self.running = False
-        await asyncio.gather(*self._asking)
-
-    def show(self, proof: Proof, what: str, restarts: int) -> None:
-        counted = f"{restarts} restarts, {STREAMS} streams of {self.seconds:g} s, {self.short:,} short requests"
+    def show(self, proof: Proof, what: str, counted: str) -> None:
         failed = self.failed.total()
         told = f"{failed} ({', '.join(f'{n} × {name}' for name, n in self.failed.items())})" if failed else "0"
-        proof.show(what, counted=counted, bar="0 failed, 0 cut", measured=told, held=not failed)
-        assert self.streams + sum(n for name, n in self.failed.items() if name.startswith("stream")) == STREAMS
+        proof.show(
+            what, counted=f"{counted}, {self.streams:,} streams, {self.short:,} short requests",
+            bar="0 failed, 0 cut", measured=told, held=not failed,
+        )  # fmt: skip
 
 
-async def replaced(gateway: Gateway) -> None:
+async def replace_workers(gateway: Gateway) -> None:
     """SIGHUP, and wait until there are as many new workers; the old ones may have streams to finish."""
     before = set(gateway.workers())
     gateway.process.send_signal(signal.SIGHUP)
@@ -89,14 +98,50 @@ async def replaced(gateway: Gateway) -> None:
 
 
 @pytest.mark.proof("F6", seconds=120)
-async def test_workers_are_replaced(proof: Proof, start: Start) -> None:
+async def test_gateway_is_restarted(proof: Proof, start: Start) -> None:
+    """Its workers are replaced again and again (SIGHUP), then it is told to end (SIGTERM); all streams outlast that."""
     restarts = 0
+    rounds, seconds = proof.full(1, 8), proof.full(6.0, 590.0)
     with engines(1) as (engine,):
         gateway = await start(route("smol", engine.url), fresh=True, SIGNALBOX_GATEWAY_WORKERS=str(WORKERS))
         await eventually(lambda: len(gateway.workers()) == WORKERS)
-        async with Load(gateway, proof.full(8.0, 60.0)) as load:
-            for _ in proof.rounds(1, 8):
-                await replaced(gateway)
+        load, end = Load(gateway), time.monotonic() + seconds
+        async with load.short_requests():
+            load.begin_streams(STREAMS // 2, seconds)
+            for _ in proof.rounds(rounds, rounds):
+                await replace_workers(gateway)
+                load.begin_streams(STREAMS // 2 // rounds, end - time.monotonic())
                 restarts += 1
                 await asyncio.sleep(1)
-        load.show(proof, "workers of the gateway replaced (SIGHUP)", restarts)
+        gateway.process.send_signal(signal.SIGTERM)
+        await load.streams_end()
+        assert await asyncio.to_thread(gateway.process.wait, 20) == 0
+    load.show(proof, f"gateway restarted under streams of {seconds:g} s", f"{restarts} × SIGHUP, then SIGTERM")
+
+
+async def replace_engine(load: Load, publisher: Publisher, all_engines: list[EngineProcess], place: int) -> None:
+    """As the control plane does: out of the tables, SIGTERM, a new one, into the tables."""
+    old = all_engines[place]
+    publisher.routes(route("smol", *(engine.url for engine in all_engines if engine is not old)))
+    await asyncio.sleep(1)
+    old.signal(signal.SIGTERM)
+    await asyncio.to_thread(old.process.wait)
+    await asyncio.to_thread(old.start)
+    publisher.routes(route("smol", *(engine.url for engine in all_engines)))
+    await asyncio.sleep(0.5)
+
+
+@pytest.mark.proof("F6", seconds=120)
+async def test_engines_are_restarted(proof: Proof, start: Start, publisher: Publisher) -> None:
+    restarts, seconds = 0, proof.full(1.0, 5.0)
+    with engines(2) as both:
+        gateway = await start(route("smol", *(engine.url for engine in both)), fresh=True)
+        load = Load(gateway)
+        async with load.short_requests():
+            for number in proof.rounds(2, 10):
+                load.begin_streams(STREAMS, seconds)
+                await asyncio.sleep(0.2)
+                await replace_engine(load, publisher, both, number % 2)
+                restarts += 1
+            await load.streams_end()
+    load.show(proof, f"engines restarted under streams of {seconds:g} s", f"{restarts} × SIGTERM")
