@@ -208,6 +208,8 @@ class Record:
         if self.choice is not None:
             detail["deployment"] = self.choice.target.deployment
             detail["routing"] = self.choice.reason.value
+            if self.choice.rule:
+                detail["rule"] = self.choice.rule
         return detail
 
 

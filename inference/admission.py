@@ -23,7 +23,16 @@ from inference.contract.budgets import FREE, Price
 from inference.contract.limits import LimitEntry
 from inference.endpoints.call import Call
 from inference.errors import ClientClosed, GatewayError, LimitsUnknown, QuotaExceeded, RateLimited
-from inference.limits import BudgetExhausted, Dimension, Lease, Limiter, LimitError, LimitExceeded
+from inference.limits import (
+    BudgetExhausted,
+    Dimension,
+    Lease,
+    LimitBook,
+    Limiter,
+    LimitError,
+    LimitExceeded,
+    Plan,
+)
 from inference.register import Register
 from inference.request import Request
 from inference.reservation import Reservation, reservation
@@ -33,6 +42,7 @@ from inference.tables import Tables
 Prices = Mapping[str, Price]
 NO_PRICES: Prices = {}
 _NOT_METERED = Reservation(0)
+TERMS_KEPT = 20_000
 RETRY_AFTER = b"retry-after"
 """`Request.fail` writes it"""
 
@@ -90,65 +100,88 @@ class Reserved(Admitted):
         return self._prices.get(record.choice.target.version, FREE).of(usage.prompt, usage.completion)
 
 
+class Terms(NamedTuple):
+    """All limits of one key on one route."""
+
+    plan: Plan
+    described: dict[str, Any]
+    least: int | None
+    """the smallest limit of tokens a minute"""
+    budgeted: bool
+
+    @classmethod
+    def of(cls, limits: tuple[LimitEntry, ...], limiter: Limiter) -> "Terms":
+        rates = [entry.tokens_per_minute for entry in limits if entry.tokens_per_minute is not None]
+        budgeted = any(entry.budgets for entry in limits)
+        return cls(limiter.plan(limits), described(limits), min(rates, default=None), budgeted)
+
+
 class Admission:
     """Finds the limits of a request and asks the limiter."""
 
     def __init__(self, tables: Tables, limiter: Limiter, register: Register) -> None:
         self._tables, self._limiter, self._register = tables, limiter, register
+        self._known: dict[tuple[int, str], tuple[Principal, Route, LimitBook, Terms | None]] = {}
 
     async def admit(self, request: Request, principal: Principal, route: Route, operation: str, call: Call) -> Admitted:
         """Reserve, or raise `RateLimited` or `LimitsUnknown`; either way the answer gets its headers.
 
         A refusal stands in the register as an outcome without an intent: nothing was begun.
         """
-        limits = self._tables.snapshot.limits.applying(
-            principal.project, route.name, owner=route.project, key_limits=principal.limits
-        )
-        if not limits:
+        terms = self._terms(principal, route)
+        if terms is None:
             return UNLIMITED
         try:
-            return await self._reserve(limits, request, route, operation, call)
+            return await self._reserve(terms, request, route, operation, call)
         except (RateLimited, LimitsUnknown) as refusal:
             note_refusal(
                 self._register, request, operation, refusal, principal, kind="outcome", route=route.name,
                 target_type="route", target_id=route.name, target_name=route.name,
-                detail={"limits": {"applied": described(limits)}},
+                detail={"limits": {"applied": terms.described}},
             )  # fmt: skip
             raise
 
-    async def _reserve(
-        self, limits: tuple[LimitEntry, ...], request: Request, route: Route, operation: str, call: Call
-    ) -> Reserved:
+    def _terms(self, principal: Principal, route: Route) -> Terms | None:
+        """The limits, looked up anew only when the key, the route or the limits were published anew."""
+        book, place = self._tables.snapshot.limits, (id(principal), route.name)
+        known = self._known.get(place)
+        if known is not None and known[0] is principal and known[1] is route and known[2] is book:
+            return known[3]
+        limits = book.applying(principal.project, route.name, owner=route.project, key_limits=principal.limits)
+        terms = Terms.of(limits, self._limiter) if limits else None
+        if len(self._known) >= TERMS_KEPT:
+            self._known.clear()
+        self._known[place] = principal, route, book, terms
+        return terms
+
+    async def _reserve(self, terms: Terms, request: Request, route: Route, operation: str, call: Call) -> Reserved:
         ask, prices = _NOT_METERED, NO_PRICES
-        rates = [entry.tokens_per_minute for entry in limits if entry.tokens_per_minute is not None]
-        budgeted = any(entry.budgets for entry in limits)
-        if rates or budgeted:
+        if terms.least is not None or terms.budgeted:
             ask = reservation(call, operation, route.max_model_len)
-        if budgeted:
-            prices = self._tables.snapshot.limits.prices
         try:
-            ask, lease = await self._reserve_what_fits(
-                limits,
-                ask,
-                min(rates, default=ask.whole),
-                [prices.get(target.version, FREE) for target in route.targets],
-            )
+            if terms.budgeted:
+                prices = self._tables.snapshot.limits.prices
+                ask, lease = await self._reserve_what_fits(
+                    terms, ask, [prices.get(target.version, FREE) for target in route.targets]
+                )
+            else:
+                lease = await self._limiter.admit(terms.plan, ask.tokens(terms.least))
         except LimitError as refusal:
             request.extra_headers += (header for header in refusal.headers if header[0] != RETRY_AFTER)
             raise _translated(refusal, request) from None
         request.extra_headers += lease.headers
         if ask.lowered:
             call.fields[ask.field] = msgspec.Raw(b"%d" % (ask.completion // ask.answers))
-        detail = {"applied": described(limits), "reserved_tokens": lease.tokens}
+        detail = {"applied": terms.described, "reserved_tokens": lease.tokens}
         return Reserved(lease, ask.prompt, request, call, prices=prices, detail=detail)
 
     async def _reserve_what_fits(
-        self, limits: tuple[LimitEntry, ...], ask: Reservation, least: int, prices: list[Price]
+        self, terms: Terms, ask: Reservation, prices: list[Price]
     ) -> tuple[Reservation, Lease]:
         """Reserve `ask`; or as much as a budget has left, if the client has not said how much it wants."""
         while True:
             try:
-                lease = await self._limiter.admit(limits, ask.tokens(least), ask.spend(prices))
+                lease = await self._limiter.admit(terms.plan, ask.tokens(terms.least), ask.spend(prices))
             except BudgetExhausted as refusal:
                 shorter = ask.within(refusal.left, refusal.budget.unit, prices)
                 if shorter is None:

@@ -133,7 +133,9 @@ class App:
         while True:
             await asyncio.sleep(PRUNE_EVERY)
             if self._gateway.tables.loaded:
-                self._gateway.upstream.prune(self._gateway.tables.snapshot.addresses, loop.time())
+                snapshot = self._gateway.tables.snapshot
+                self._gateway.upstream.prune(snapshot.addresses, loop.time())
+                self._gateway.limiter.expect_requests_of(snapshot.longest_request)
 
     def not_ready(self) -> list[str]:
         """Why this process should get no traffic; empty when it should."""

@@ -13,7 +13,6 @@ from inference.contract.budgets import COST, MICROS, Price
 from inference.endpoints.call import Call
 from inference.limits.plan import Spend
 
-BYTES_A_TOKEN = 4
 UNKNOWN_CONTEXT = 4096
 """taken for the context of a model that does not tell it"""
 UNASKED_COMPLETION = 16
@@ -48,12 +47,14 @@ class Reservation(NamedTuple):
     def whole(self) -> int:
         return self.prompt + self.completion
 
-    def tokens(self, least: int) -> int:
+    def tokens(self, least: int | None) -> int:
         """For limits of tokens a minute, the smallest of which is `least`.
 
         A request that says nothing must not be refused for ever because its model has a large context.
         """
-        return max(self.prompt + 1, min(self.whole, least)) if self.open_ended else self.whole
+        if least is None or not self.open_ended:
+            return self.whole
+        return max(self.prompt + 1, min(self.whole, least))
 
     def spend(self, prices: Iterable[Price]) -> Spend:
         """For budgets; whichever of the versions answers."""
@@ -78,8 +79,7 @@ def reservation(call: Call, operation: str, context: int | None) -> Reservation:
     """What the request can use. `context` is that of its model, None where it is not known."""
     context = context or UNKNOWN_CONTEXT
     prompts = _prompts(call)
-    size = sum(map(len, map(bytes, call.fields.values())))
-    prompt = min(size // BYTES_A_TOKEN + 1, context * prompts)
+    prompt = min(call.estimated_tokens(), context * prompts)
     if operation in _SILENT:
         return Reservation(prompt)
     answers = prompts * max(1, min(_count(call, "n") or 1, MOST_ANSWERS))

@@ -98,6 +98,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """of all ready replicas"""
     limits: LimitBook = LimitBook()
     """of projects and routes"""
+    longest_request: float = 0.0
+    """seconds that a request may run, on the route that allows most"""
 
 
 EMPTY = Snapshot(MappingProxyType({}))
@@ -112,7 +114,8 @@ def build(table: RouteTable, limits: LimitBook = EMPTY.limits, timeouts: Timeout
     addresses = (
         replica.address for route in routes.values() for target in route.targets for replica in target.replicas
     )
-    return Snapshot(MappingProxyType(routes), frozenset(addresses), limits)
+    longest = max((route.timeouts.total for route in routes.values()), default=0.0)
+    return Snapshot(MappingProxyType(routes), frozenset(addresses), limits, longest)
 
 
 def with_limits(snapshot: Snapshot, table: LimitTable) -> Snapshot:

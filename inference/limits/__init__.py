@@ -42,7 +42,7 @@ takes from, refilled from PostgreSQL outside the request.
 from .answers import BudgetExhausted, Lease, LimitError, LimitExceeded, LimitsUnavailable
 from .book import LimitBook
 from .limiter import Limiter
-from .plan import Dimension, Spend
+from .plan import Dimension, Plan, Spend
 
 __all__ = [
     "BudgetExhausted",
@@ -53,5 +53,6 @@ __all__ = [
     "LimitExceeded",
     "Limiter",
     "LimitsUnavailable",
+    "Plan",
     "Spend",
 ]

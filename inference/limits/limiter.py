@@ -65,7 +65,6 @@ class Limiter:
         timeout: float = 0.25,
     ) -> None:
         self._gateways, self._place, self._lease_seconds = gateways, place, lease
-        self._longest = longest_request
         self._name = secrets.token_hex(5)
         self._count = 0
         self._plans: dict[tuple[LimitEntry, ...], Plan] = {}
@@ -106,6 +105,10 @@ class Limiter:
         self._session.lost()
         await self._pipeline.close()
 
+    def expect_requests_of(self, seconds: float) -> None:
+        """Some may run that long. It never becomes less: those that began under a longer time-out may still run."""
+        self._session.longest_ms = max(self._session.longest_ms, int(seconds * 1000))
+
     @property
     def alive(self) -> bool:
         """Whether Redis decides; otherwise this process gives out its own share."""
@@ -113,14 +116,18 @@ class Limiter:
 
     # -- the two verbs
 
-    async def admit(self, limits: tuple[LimitEntry, ...], tokens: int = 0, spend: Spend = NOTHING) -> Lease:
+    def plan(self, limits: tuple[LimitEntry, ...]) -> Plan:
+        """The limits made ready for `admit`; worth keeping by who admits many requests with them."""
+        return self._plans.get(limits) or self._prepare(limits)
+
+    async def admit(self, limits: Plan | tuple[LimitEntry, ...], tokens: int = 0, spend: Spend = NOTHING) -> Lease:
         """Let one request through all its limits, or raise a `LimitError` and take nothing.
 
         `tokens` is what the request can cost at most: the prompt's estimate and max_tokens; `spend` is the same for its
         budgets. Ids are the limiter's own: a request's id may come from the client, who could hold one slot with many
         requests by repeating it.
         """
-        prepared = self._plans.get(limits) or self._prepare(limits)
+        prepared = limits if isinstance(limits, Plan) else self.plan(limits)
         self._count += 1
         lease = Lease(self, prepared, f"{self._name}-{self._count}", tokens)
         if prepared.allowances:
@@ -418,7 +425,7 @@ class Limiter:
         """Slots to renew, a third of the lease after the last time; a lease that nobody settled is let go at last."""
         due = []
         for lease in list(self._live.values()):
-            if now - lease.begun > self._longest:
+            if now - lease.begun > self._session.longest_ms / 1000:
                 self._live.pop(lease.id)
                 for name in lease.plan.slots:
                     self._ledger.release(name)

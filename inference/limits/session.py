@@ -39,7 +39,7 @@ class Session:
         lease_ms: int, longest_ms: int,
     ) -> None:  # fmt: skip
         self._pipeline, self._ledger, self._held = pipeline, ledger, held
-        self._gateways, self._member, self._lease_ms, self._longest_ms = gateways, member, lease_ms, longest_ms
+        self._gateways, self._member, self._lease_ms, self.longest_ms = gateways, member, lease_ms, longest_ms
         self.generation: str | None = None
         self.joining = False
         self._known = ""
@@ -65,7 +65,7 @@ class Session:
         if self._gateways == 1 and self.whole:
             return 0
         since = self._born if self._gateways == 1 else self._trusted_at
-        return since + TRUST_MS + MARGIN_MS + (self._longest_ms if slots else WINDOW_MS) - monotonic_ms()
+        return since + TRUST_MS + MARGIN_MS + (self.longest_ms if slots else WINDOW_MS) - monotonic_ms()
 
     def lost(self) -> None:
         """Redis may not decide any more."""
@@ -98,7 +98,7 @@ class Session:
         self._trusted_at = monotonic_ms()
         reply = await self._pipeline.call(
             "EVAL", scripts.JOIN.text, 1, contract.STATE, self._member, self._gateways, self.now_ms(), TRUST_MS,
-            self._known, int(self.whole), secrets.token_hex(4), self._longest_ms, self._lease_ms, contract.PREFIX,
+            self._known, int(self.whole), secrets.token_hex(4), self.longest_ms, self._lease_ms, contract.PREFIX,
             len(told) // 6, *told, len(held) // 2, *held,
         )  # fmt: skip
         if reply[0] != 1:

@@ -194,3 +194,14 @@ async def test_a_forgotten_lease_is_let_go_at_last(make_limiter: MakeLimiter) ->
     await asyncio.sleep(1.2)
     assert not limiter._live
     await limiter.admit(SLOTS)
+
+
+async def test_a_lease_is_kept_as_long_as_some_request_may_run(make_limiter: MakeLimiter) -> None:
+    limiter = await make_limiter(lease=0.3, longest_request=0.5)
+    limiter.expect_requests_of(60)
+    limiter.expect_requests_of(0.1)  # what began before is still expected
+    for _ in range(2):
+        await limiter.admit(SLOTS)
+    await asyncio.sleep(1.2)
+    with pytest.raises(LimitExceeded):
+        await limiter.admit(SLOTS)
