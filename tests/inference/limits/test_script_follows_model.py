@@ -56,6 +56,7 @@ class Histories(RuleBasedStateMachine):
         self.wire, self.model, self.now, self.count = Wire(self.url), Model(), at, 0
         self.plans = {entries: Plan(entries, 1, LEASE_MS) for entries in COMBINATIONS}
         self.known: list[tuple[str, Reservation, int, int]] = []
+        self.settled: dict[str, int] = {}
         self.wire(encode("FLUSHALL"))
         self.wire(encode("HSET", contract.STATE, "generation", GENERATION, "open", 0, "slots", 0))
         self.wire(encode("ZADD", contract.members_key(GENERATION), 10**15, "me"))
@@ -116,8 +117,9 @@ class Histories(RuleBasedStateMachine):
         if self.known:
             lease, reservation, tick, reserved = data.draw(st.sampled_from(self.known))
             plan = self.plans[reservation.entries]
+            change = self.settled.setdefault(lease, used - reserved)  # what is sent again is the same
             for _ in range(1 + again):
-                self.wire(plan.settle(GENERATION, lease, tick, used - reserved))
+                self.wire(plan.settle(GENERATION, lease, tick, change))
             if plan.metered or plan.slots:
                 self.model.settle(reservation, used, self.now)
 
