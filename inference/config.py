@@ -51,7 +51,7 @@ class Config:
     """the whole of a request at engines; with Redis away, limits of concurrency wait so long for what was begun"""
     poll_seconds: float = 2.0
     """how often an engine at work is asked for its metrics"""
-    hung_seconds: float = 6.0
+    hung_seconds: float = 5.0
     """an engine with work that makes no step and sends no byte for so long hangs"""
     idle_seconds: float = 4.0
     """how long an idle engine connection is reused; vLLM closes its side after 5 seconds"""
@@ -90,7 +90,7 @@ class Config:
             chunk_seconds=env.seconds("SIGNALBOX_GATEWAY_CHUNK_SECONDS", 120),
             total_seconds=env.seconds("SIGNALBOX_GATEWAY_TOTAL_SECONDS", 600),
             poll_seconds=env.seconds("SIGNALBOX_GATEWAY_POLL_SECONDS", 2),
-            hung_seconds=env.seconds("SIGNALBOX_GATEWAY_HUNG_SECONDS", 6),
+            hung_seconds=env.seconds("SIGNALBOX_GATEWAY_HUNG_SECONDS", 5),
             idle_seconds=env.seconds("SIGNALBOX_GATEWAY_IDLE_SECONDS", 4),
             register_seconds=env.seconds("SIGNALBOX_GATEWAY_REGISTER_SECONDS", 0.75),
             spool_dir=_spool_dir(),

@@ -1,11 +1,18 @@
 """A stand-in that works like a real engine: some requests run, the rest wait, its counters move with each step.
 
 ``python -m tests.inference.batch_engine`` runs it as a process of its own, which can be stopped as only processes can;
-it prints its URL, and a line whenever it is asked for metrics.
+it prints its URL, and a line whenever it is asked for metrics. On SIGUSR1 its steps stand still, while it answers all
+that needs none; on SIGUSR2 they go on.
 """
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from tests.inference.engine import COMPLETION, DONE, STREAM_HEAD, USAGE_EVENT, Asked, Engine, chunk, delta, plain
 
@@ -64,6 +71,43 @@ class Batch:
         return "".join(f"vllm:{name}{labels} {float(value)}\n" for name, value in told.items())
 
 
+@dataclass
+class EngineProcess:
+    """An engine that can be stopped by signal: its kernel still takes connections, and nobody answers."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    async def told_its_metrics(self) -> None:
+        """Return when it has: then it is asked for the second time."""
+        assert self.process.stdout is not None
+        for _ in range(2):
+            await asyncio.to_thread(self.process.stdout.readline)
+
+    def stall(self) -> None:
+        self.process.send_signal(signal.SIGUSR1)
+
+    def step_on(self) -> None:
+        self.process.send_signal(signal.SIGUSR2)
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def engine_process() -> Iterator[EngineProcess]:
+    command = [sys.executable, "-m", "tests.inference.batch_engine"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield EngineProcess(process, process.stdout.readline().strip())
+        finally:
+            process.kill()
+
+
 async def main() -> None:
     batch = Batch()
 
@@ -71,6 +115,9 @@ async def main() -> None:
         print("asked for metrics", flush=True)
         return batch.metrics()
 
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, batch.pace.clear)
+    loop.add_signal_handler(signal.SIGUSR2, batch.pace.set)
     async with Engine(batch.script, metrics=metrics) as engine:
         print(engine.url, flush=True)
         await asyncio.Event().wait()

@@ -2,52 +2,17 @@
 
 import asyncio
 import json
-import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.inference.batch_engine import Batch
+from tests.inference.batch_engine import Batch, engine_process
 from tests.inference.conftest import Gateway, Start, eventually, route
 from tests.inference.engine import STREAM_HEAD, Asked, Engine, answer, chunk, delta
 from tests.inference.test_metrics import total
 
 QUICK = {"SIGNALBOX_GATEWAY_POLL_SECONDS": "0.4", "SIGNALBOX_GATEWAY_HUNG_SECONDS": "1.2"}
-
-
-@dataclass
-class EngineProcess:
-    """An engine that can be stopped by signal: its kernel still takes connections, and nobody answers."""
-
-    process: subprocess.Popen[str]
-    url: str
-
-    async def told_its_metrics(self) -> None:
-        """Return when it has: then it is asked for the second time."""
-        assert self.process.stdout is not None
-        for _ in range(2):
-            await asyncio.to_thread(self.process.stdout.readline)
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-
-
-@contextmanager
-def engine_process() -> Iterator[EngineProcess]:
-    command = [sys.executable, "-m", "tests.inference.batch_engine"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield EngineProcess(process, process.stdout.readline().strip())
-        finally:
-            process.kill()
 
 
 async def hung(gateway: Gateway) -> float:
