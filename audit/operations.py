@@ -35,6 +35,8 @@ class Operation(StrEnum):
     TOKEN_ROTATED = "token.rotated"  # noqa: S105
     TOKEN_REVOKED = "token.revoked"  # noqa: S105
     MASTER_KEY_ROTATED = "master_key.rotated"
+    ROLE_GRANTED = "role.granted"
+    ROLE_REVOKED = "role.revoked"
     PROJECT_CREATED = "project.created"
     PROJECT_CHANGED = "project.changed"
     API_KEY_CREATED = "api_key.created"

@@ -165,6 +165,7 @@ SPECTACULAR_SETTINGS = {
         "DeploymentState": "controlplane.lifecycle.DeploymentState",
         "ReplicaState": "controlplane.lifecycle.ReplicaState",
         "VersionState": "controlplane.lifecycle.VersionState",
+        "Role": "controlplane.roles.Role",
     },
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,

@@ -100,6 +100,12 @@ def access_and_own(noun: type[_M], standing: Standing, user: object) -> QuerySet
     return seen | noun._default_manager.filter(user=user) if isinstance(user, User) else seen  # noqa: SLF001
 
 
+def grantable(standing: Standing) -> QuerySet[User]:
+    """People whom somebody may give a role: who may grant anywhere may name anybody, as one invites by name."""
+    people = User.objects.filter(is_active=True)
+    return people if reach(standing, Permission.ROLE_GRANT) else people.none()
+
+
 def routable(standing: Standing) -> QuerySet[Deployment]:
     """Deployments that a route may lead to: those that are seen, and where a route of one's own leads already."""
     mine = access(Route, standing, Permission.ROUTE_CHANGE).filter(targets__deployment=OuterRef("pk"))

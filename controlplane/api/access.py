@@ -1,15 +1,19 @@
 """``/projects`` and ``/users``."""
 
 import secrets
+from typing import Any
 from uuid import UUID
 
 import django_filters
+from django.db.models import Prefetch, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from controlplane.access.asking import standing_in
+from controlplane.access.lookups import access
 from controlplane.actions.change_project import change_project
 from controlplane.actions.create_project import create_project
 from controlplane.actions.create_user import create_user
@@ -19,11 +23,11 @@ from controlplane.actions.end_session import end_sessions
 from controlplane.actions.scopes import MOST_ENTRIES
 from controlplane.api.fields import Body, Choice, Flag, Text
 from controlplane.api.identity import SessionsEnded
-from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, reading
+from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
-from controlplane.models import Project, User
+from controlplane.models import Project, RoleBinding, User
 from controlplane.models.access import RegisterMode
-from controlplane.roles import Permission
+from controlplane.roles import Permission, Role
 
 HOSTS = "Hosts from which its requests may let engines fetch media; *.example.com for all below a name."
 MODE = "What the register keeps of its requests. `full` is refused until the register can keep contents."
@@ -87,6 +91,13 @@ class Projects(NounViewSet):
         return self.show(pk)
 
 
+class HeldShown(serializers.Serializer[Any]):
+    """A role that somebody holds."""
+
+    role = serializers.ChoiceField(Role.choices)
+    project = name_of("project.name", help_text="Null: on the whole platform.")
+
+
 class UserShown(serializers.Serializer[User]):
     id = serializers.IntegerField()
     username = serializers.CharField()
@@ -97,6 +108,7 @@ class UserShown(serializers.Serializer[User]):
     must_change_password = serializers.BooleanField()
     created_at = serializers.DateTimeField(source="date_joined")
     last_login = serializers.DateTimeField(allow_null=True)
+    roles = HeldShown(many=True, source="seen_bindings", help_text="As far as whoever asks may see them.")
 
 
 class UserCreated(UserShown):
@@ -134,6 +146,10 @@ class Users(NounViewSet):
     ordering_fields = {"username": "username", **CREATED_AT}
     default_ordering = "username"
     lookup_value_converter = "user_id"
+
+    def shaped(self, rows: QuerySet[User]) -> QuerySet[User]:
+        bindings = access(RoleBinding, standing_in(self.request)).select_related("project").order_by("created_at")
+        return super().shaped(rows).prefetch_related(Prefetch("role_bindings", bindings, to_attr="seen_bindings"))
 
     @extend_schema(responses=UserShown)
     def retrieve(self, request: Request, pk: int) -> Response:  # type: ignore[override]

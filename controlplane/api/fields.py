@@ -142,6 +142,7 @@ class Reference(serializers.Field[Any, str, str, Any], Generic[_M]):
     default_error_messages = {
         "invalid": _("Expected a name or an id."),
         "unknown": _("There is no such object."),
+        "ambiguous": _("Several have that name: give the id."),
     }
 
     def __init__(
@@ -178,7 +179,10 @@ class Reference(serializers.Field[Any, str, str, Any], Generic[_M]):
         parts = text.split(":")
         if len(parts) != len(self.names):
             return None
-        return self._visible().filter(**dict(zip(self.names, parts, strict=True))).first()
+        found = self._visible().filter(**dict(zip(self.names, parts, strict=True)))[:2]
+        if len(found) > 1:
+            self.fail("ambiguous")
+        return found[0] if found else None
 
     def _by_id(self, text: str) -> _M | None:
         try:

@@ -7,7 +7,7 @@ from django.urls.converters import IntConverter
 from rest_framework.routers import SimpleRouter
 
 from audit.api import Events
-from controlplane.api import access, api_keys, auth, catalog, deployments, identity, limits, routes
+from controlplane.api import access, api_keys, auth, catalog, deployments, identity, limits, roles, routes
 from controlplane.api.schema import openapi
 from controlplane.api.unknown import unknown
 
@@ -41,6 +41,8 @@ router.register("users", access.Users)
 router.register("sessions", identity.Sessions)
 router.register("tokens", identity.Tokens)
 router.register("service-accounts", identity.ServiceAccounts)
+router.register("roles", roles.Roles)
+router.register("role-bindings", roles.RoleBindings)
 router.register("audit/events", Events)
 
 urlpatterns = [

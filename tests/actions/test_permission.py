@@ -29,10 +29,12 @@ from controlplane.actions.delete_route import delete_route
 from controlplane.actions.disable_user import disable_user
 from controlplane.actions.enable_user import enable_user
 from controlplane.actions.end_session import end_session, end_sessions
+from controlplane.actions.grant_role import grant_role
 from controlplane.actions.issue_password import issue_password
 from controlplane.actions.remove_limit import remove_limit
 from controlplane.actions.retire_version import retire_version
 from controlplane.actions.revoke_api_key import revoke_api_key
+from controlplane.actions.revoke_role import revoke_role
 from controlplane.actions.revoke_token import revoke_token
 from controlplane.actions.rotate_api_key import rotate_api_key
 from controlplane.actions.rotate_token import rotate_token
@@ -95,6 +97,10 @@ ATTEMPTS: dict[str, Callable[[Actor], Any]] = {
     "disable_user": lambda actor: disable_user(factories.UserFactory(), actor=actor, reason="r"),
     "enable_user": lambda actor: enable_user(factories.UserFactory(is_active=False), actor=actor),
     "unlock_user": lambda actor: unlock_user(_locked_user(), actor=actor),
+    "grant_role": lambda actor: grant_role(factories.UserFactory(), role="viewer", actor=actor),
+    "revoke_role": lambda actor: revoke_role(
+        factories.BindingFactory(user=factories.UserFactory()), actor=actor, reason="r"
+    ),
     "end_session": lambda actor: end_session(factories.SessionFactory(), actor=actor, reason="r"),
     "end_sessions": lambda actor: end_sessions(factories.SessionFactory().user, actor=actor, reason="r"),
     "revoke_token": lambda actor: revoke_token(a_token(), actor=actor, reason="r"),

@@ -14,6 +14,7 @@ from controlplane.actions.issue_password import issue_password
 from controlplane.actions.remove_limit import remove_limit
 from controlplane.actions.retire_version import retire_version
 from controlplane.actions.revoke_api_key import revoke_api_key
+from controlplane.actions.revoke_role import revoke_role
 from controlplane.actions.revoke_token import revoke_token
 from controlplane.actions.scale_deployment import scale_deployment
 from controlplane.errors import Invalid
@@ -33,6 +34,7 @@ ENDINGS: dict[str, Callable[..., Any]] = {
     "revoke_token": lambda **by: revoke_token(
         ManagementToken.objects.create(user=factories.UserFactory(), name="t", digest="d"), **by
     ),
+    "revoke_role": lambda **by: revoke_role(factories.BindingFactory(user=factories.UserFactory()), **by),
     "scale_to_zero": lambda **by: scale_deployment(factories.DeploymentFactory(replicas=2), replicas=0, **by),
 }
 

@@ -77,6 +77,12 @@ CHANGES: dict[str, Send] = {
     "POST /tokens": creation("/tokens", lambda: {"name": "t", "service_account": str(machine().pk)}),
     "POST /tokens/{id}/rotate": lambda api: api.post(f"/tokens/{a_token().pk}/rotate", {}),
     "DELETE /tokens/{id}": deletion("tokens", a_token),
+    "POST /role-bindings": creation(
+        "/role-bindings", lambda: {"user": factories.UserFactory().username, "role": "viewer"}
+    ),
+    "DELETE /role-bindings/{id}": deletion(
+        "role-bindings", lambda: factories.BindingFactory(user=factories.UserFactory())
+    ),
     "POST /service-accounts": creation("/service-accounts", lambda: {"name": "ci"}),
     "PATCH /service-accounts/{id}": change("service-accounts", machine, {"description": "new"}),
 }
