@@ -10,7 +10,7 @@ from controlplane.errors import NotAllowed
 from controlplane.models import Project
 from controlplane.roles import Permission, decide
 
-__all__ = ["Permission", "require"]
+__all__ = ["Permission", "refusal", "require"]
 
 logger = logging.getLogger(__name__)
 
@@ -24,4 +24,9 @@ def require(actor: Actor, permission: Permission, project: Project | None = None
     if not decision.allowed:
         where = project.name if project else "the platform"
         logger.info("refused: %s %s, %s on %s: %s", actor.type, actor.id, permission, where, decision.reason)
-        raise NotAllowed(_("You may not do this: it needs the permission %(permission)s.") % {"permission": permission})
+        raise refusal(permission)
+
+
+def refusal(permission: Permission) -> NotAllowed:
+    """What is raised when it is not held."""
+    return NotAllowed(_("You may not do this: it needs the permission %(permission)s.") % {"permission": permission})

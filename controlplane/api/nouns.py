@@ -22,7 +22,8 @@ from controlplane.api import idempotency, rehearsal
 from controlplane.api.fields import Body
 from controlplane.api.filters import refuse_unknown
 from controlplane.api.preconditions import check_if_match, etag_of
-from controlplane.roles import Permission
+from controlplane.permissions import refusal
+from controlplane.roles import Permission, reach
 
 LABEL = r"^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$"  # as `controlplane.models.base.dns_label`
 PUBLIC_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$"  # as `controlplane.models.base.public_name`
@@ -107,11 +108,27 @@ class NounViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
         body.is_valid(raise_exception=True)
         return dict(body.validated_data)
 
+    def check_permitted(self, instance: Model) -> None:
+        """Raise `NotAllowed` unless the operation is permitted where the object belongs, so that a change of nothing is
+        no way around the action, which asks anew.
+        """
+        if self.action in self.own:
+            return
+        needed, standing = self.permissions[self.action], standing_in(self.request)
+        if reach(standing, needed).everything:
+            return
+        if not access(self.noun, standing, needed).filter(pk=instance.pk).exists():
+            raise refusal(needed)
+
     @contextmanager
     def locked(self, pk: UUID | int) -> Iterator[Any]:
-        """The object, locked while it is changed. Raises NotFound, or `Stale` when ``If-Match`` names another state."""
+        """The object, locked while it is changed.
+
+        Raises NotFound, `NotAllowed`, or `Stale` when ``If-Match`` names another state.
+        """
         with transaction.atomic():
             instance = self.find(self.get_queryset().select_for_update(of=("self",)), pk)
+            self.check_permitted(instance)
             check_if_match(self.request, instance)
             yield instance
 

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from django.utils.translation import gettext as _
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from controlplane.access.asking import standing_in
-from controlplane.errors import NotAllowed
+from controlplane.permissions import refusal
 from controlplane.roles import Permission, reach
 
 
@@ -15,7 +14,7 @@ class Permitted(BasePermission):
     """The view's `permissions` name what each of its operations needs; those in its `own` everybody may ask for.
 
     Lists and creations need it somewhere. One object is looked up among those that may be seen, so that another
-    project's answers as one that is not there; what is then done to it, the action decides.
+    project's answers as one that is not there; whether it may be changed, `NounViewSet.locked` asks, and the action anew.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
@@ -29,5 +28,5 @@ class Permitted(BasePermission):
         if needed is None:
             return False
         if not view.detail and not reach(standing_in(request), Permission(needed)):
-            raise NotAllowed(_("You may not do this: it needs the permission %(permission)s.") % {"permission": needed})
+            raise refusal(Permission(needed))
         return True
