@@ -1,7 +1,7 @@
 """URLs of PostgreSQL and Redis in the forms that Django, Celery and libpq each want."""
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import redis
@@ -26,10 +26,12 @@ def django_database(url: str) -> dict[str, Any]:
 
 
 def celery_broker(url: str) -> str:
-    """A redis-py URL as kombu writes it: ``unix:///path`` becomes ``redis+socket:///path``."""
-    if urlsplit(url).scheme == "unix":
-        return "redis+socket://" + url.removeprefix("unix://").split("?")[0]
-    return url
+    """A redis-py URL as kombu writes it: ``unix:///path?db=1`` becomes ``redis+socket:///path?virtual_host=1``."""
+    parts = urlsplit(url)
+    if parts.scheme != "unix":
+        return url
+    database = parse_qs(parts.query).get("db", [""])[0]
+    return f"redis+socket://{parts.path}" + (f"?virtual_host={database}" if database else "")
 
 
 class ServerAwayError(Exception):
