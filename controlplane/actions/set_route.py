@@ -27,7 +27,7 @@ def create_route(
     reason: str = "",
 ) -> Route:
     """A public model name. `targets` maps deployments to weights (0 to 1000); the first rule that fits counts."""
-    require(actor, Permission.ROUTE_CREATE)
+    require(actor, Permission.ROUTE_CREATE, project)
     route = Route(name=name, project=project)
     validate(route)
     route.save()
@@ -53,7 +53,7 @@ def change_route(
     reason: str = "",
 ) -> Route:
     """Change what is given, each as a whole: traffic goes to these targets and to no others, by these rules alone."""
-    require(actor, Permission.ROUTE_CHANGE)
+    require(actor, Permission.ROUTE_CHANGE, route.project)
     route = Route.objects.select_for_update().get(pk=route.pk)
     before = _plain(route)
     _set(route, targets=targets, rules=rules, affinity_header=affinity_header, timeouts=timeouts)
