@@ -97,7 +97,7 @@ async def replace_workers(gateway: Gateway) -> None:
     await eventually(lambda: len(set(gateway.workers()) - before) == WORKERS, 60)
 
 
-@pytest.mark.proof("F6", seconds=120)
+@pytest.mark.proof("F6", seconds=660)
 async def test_gateway_is_restarted(proof: Proof, start: Start) -> None:
     """Its workers are replaced again and again (SIGHUP), then it is told to end (SIGTERM); all streams outlast that."""
     restarts = 0
