@@ -5,7 +5,7 @@ from uuid import UUID
 
 import django_filters
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_serializer
 from rest_framework import serializers, status
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -29,6 +29,7 @@ class RoleShown(serializers.Serializer[Any]):
     permissions = serializers.ListField(child=serializers.ChoiceField([it.value for it in Permission]))
 
 
+@extend_schema_serializer(many=False)
 class RolesShown(serializers.Serializer[Any]):
     """All of them: there is one page."""
 
