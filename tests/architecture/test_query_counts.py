@@ -49,7 +49,7 @@ MAKE: dict[str, Callable[[], Any]] = {
     "service-accounts": lambda: factories.ServiceAccountFactory(project=factories.ProjectFactory()),
     "audit/events": lambda: record(Operation.PROJECT_CREATED, actor=actors.SYSTEM, target=Target("project", "1", "p")),
 }
-PATHS = sorted(prefix for prefix, view, _name in router.registry if hasattr(view, "list"))
+PATHS = sorted(prefix for prefix, view, _name in router.registry if hasattr(view, "list") and view.pagination_class)
 
 
 def queries(client: Client, path: str, rows: int) -> int:
