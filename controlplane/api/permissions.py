@@ -14,7 +14,7 @@ class Permitted(BasePermission):
     """The view's `permissions` name what each of its operations needs; those in its `own` everybody may ask for.
 
     Lists and creations need it somewhere. One object is looked up among those that may be seen, so that another
-    project's answers as one that is not there; whether it may be changed, `NounViewSet.locked` asks, and the action anew.
+    project's answers as one that is not there; before it is changed, `NounViewSet.locked` asks, and the action anew.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
