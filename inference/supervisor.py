@@ -15,6 +15,9 @@ from inference.operator_port import OperatorPort
 
 logger = logging.getLogger(__name__)
 
+SLOWEST_START = 60.0
+"""seconds; the worker that is to be replaced goes on for so long, so patience costs nothing"""
+
 
 def run(config: Config, listener: socket.socket, operators: socket.socket, metrics_directory: str) -> None:
     """Serve until told to stop, then until the workers have drained."""
@@ -82,8 +85,8 @@ class Supervisor(Multiprocess):
             logger.info("worker %s takes over from %s", new.pid, old.pid)
 
     def _serves(self, process: Process) -> bool:
-        """Wait until it does; not for long, and not when all of it shall end."""
-        deadline = time.monotonic() + self.config.timeout_worker_healthcheck
+        """Wait until it does; not for ever, and not when all of it shall end."""
+        deadline = time.monotonic() + SLOWEST_START
         while process.process.is_alive() and time.monotonic() < deadline:
             if {signal.SIGTERM, signal.SIGINT} & set(self.signal_queue):
                 return False

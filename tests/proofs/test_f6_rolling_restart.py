@@ -94,7 +94,7 @@ async def replace_workers(gateway: Gateway) -> None:
     """SIGHUP, and wait until there are as many new workers; the old ones may have streams to finish."""
     before = set(gateway.workers())
     gateway.process.send_signal(signal.SIGHUP)
-    await eventually(lambda: len(set(gateway.workers()) - before) == WORKERS, 60)
+    await eventually(lambda: len(set(gateway.workers()) - before) == WORKERS, 120)
 
 
 @pytest.mark.proof("F6", seconds=660)
