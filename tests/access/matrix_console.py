@@ -1,0 +1,82 @@
+"""Asking every page of the console with one person's browser, and what the policies say should come of it."""
+
+from typing import Any
+
+from django.db import transaction
+from django.test import Client as Browser
+from django.urls import reverse
+
+from controlplane.models import User
+from controlplane.roles import Permission, Standing, decide, reach
+from tests.access.routes import pages
+from tests.access.world import World
+
+OPEN = {
+    "login": "the door",
+    "logout": "the way out",
+    "jsi18n": "texts for scripts",
+}
+FOR_ALL_INSIDE = {
+    "index": "each part of it asks for itself",
+    "overview_live": "each part of it asks for itself",
+    "password_change": "one's own",
+    "password_change_done": "one's own",
+}
+NEEDING = {"playground": Permission.API_KEY_CREATE, "playground_answer": Permission.API_KEY_CREATE}
+OF_DJANGO = {
+    "autocomplete": "shows what the noun's page shows, and only where a field asks for it",
+    "view_on_site": "leads to a page of the noun, none of which has one",
+    "app_list": "an index of nothing: the navigation is the list",
+    "search": "Unfold's: it searches the names of pages",
+    "": "what is no page",
+}
+PAGES = pages()
+
+
+def path_of(name: str, world: World) -> str:
+    noun = name.split("_")[1] if name in PAGES else ""
+    if name not in PAGES or name.endswith(("_changelist", "_add")):
+        return reverse(f"admin:{name}")
+    key = world.by_model[noun].pk
+    return reverse(f"admin:{name}", args=[key, "alpha-deployment-0"] if name.endswith("_log") else [key])
+
+
+def permitted(holds: Standing, name: str, world: World) -> bool:
+    needed = PAGES.get(name) or NEEDING.get(name)
+    if needed is None:
+        return True
+    if name in NEEDING or name.endswith(("_changelist", "_add")):
+        return bool(reach(holds, needed))
+    of_platform = name.startswith("controlplane_user_do_")
+    return decide(holds, needed, None if of_platform else world.project.pk).allowed
+
+
+def send(browser: Browser, method: str, path: str) -> Any:
+    """Whatever it changed is undone."""
+    with transaction.atomic():
+        response = getattr(browser, method)(path, {"reason": "because"})
+        transaction.set_rollback(True)
+    return response
+
+
+def surprises(browser: Browser, holds: Standing | None, world: World) -> dict[tuple[str, str], int]:
+    """Where a page opened that should not, or did not that should. `holds` None: nobody is signed in."""
+    found = {}
+    for name in [*PAGES, *FOR_ALL_INSIDE, *NEEDING]:
+        for method in ("get", "post"):
+            code = send(browser, method, path_of(name, world)).status_code
+            if holds is None:
+                fits = code == 302
+            elif permitted(holds, name, world):
+                fits = code < 500 and code not in {401, 403, 404}
+            else:
+                fits = code in {403, 404, 405}
+            if not fits:
+                found[method, name] = code
+    return found
+
+
+def browser_of(user: User) -> Browser:
+    browser = Browser()
+    browser.force_login(user)
+    return browser
