@@ -58,7 +58,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{view}"), "permission": lambda _: shown}
 
     P = Permission  # noqa: N806 - twelve lines below it
-    sections = [
+    sections: list[dict[str, Any]] = [
         {"items": [
             item(_("Overview"), "dashboard", "index"),
             item(_("Playground"), "forum", "playground", P.API_KEY_CREATE),

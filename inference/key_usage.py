@@ -33,7 +33,7 @@ async def hand_on(redis: Redis, keeper: Authenticator, now: float) -> None:
     if not used:
         return
     try:
-        await redis.hset(USED, mapping=dict.fromkeys(used, int(now)))  # type: ignore[misc]  # its stubs mix both clients
+        await redis.hset(USED, mapping=dict.fromkeys(used, int(now)))
     except (RedisError, OSError) as exc:
         keeper.used |= used
         logger.debug("which keys were used is told later: %s", exc)

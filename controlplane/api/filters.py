@@ -31,8 +31,8 @@ class QueryFilters(DjangoFilterBackend):
         filterset_class = self.get_filterset_class(view, queryset)
         filters = filterset_class.base_filters if filterset_class else {}
         refuse_unknown(request, own | set(filters) | PARAMETERS)
-        for name, text in request.query_params.items():
-            _check_form(name, text, filters.get(name))
+        for name in request.query_params:
+            _check_form(name, request.query_params[name], filters.get(name))
         queryset = super().filter_queryset(request, queryset, view)
         search = request.query_params.get("search", "")
         if len(search) > LONGEST_SEARCH:

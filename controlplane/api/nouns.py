@@ -64,7 +64,7 @@ class NounViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
         if self.action not in self.listing:
             refuse_unknown(request, {rehearsal.PARAMETER} if self.action in self.rehearsing else frozenset())
         if request.method == "POST" and idempotency.HEADER in request.headers and not self.is_rehearsal():
-            self.post = partial(idempotency.once, self.post, self.actor())
+            self.post: Any = partial(idempotency.once, self.post, self.actor())
 
     def is_rehearsal(self) -> bool:
         """True for a dry run."""

@@ -86,7 +86,7 @@ def check_refused(request: Request) -> None:
 
 
 def _count(request: Request) -> int:
-    request.signalbox_counted = True
+    request.signalbox_counted = True  # type: ignore[attr-defined]
     user = request.user
     if user.is_authenticated:
         kind = "machine" if isinstance(user, ServiceAccount) else "person"

@@ -88,7 +88,7 @@ def _hour(standing: Standing) -> dict[str, Any]:
 
 def last_hour(held: Reach) -> dict[str, Any]:
     """Requests, share of errors and tokens of the last hour, over at most `MOST_ROWS` of them."""
-    bounds = {"since": timezone.now() - WINDOW, "most": MOST_ROWS}
+    bounds: dict[str, Any] = {"since": timezone.now() - WINDOW, "most": MOST_ROWS}
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, {**bounds, "everything": held.everything, "names": sorted(held.names)})
         requests, errors, prompt, completion = cursor.fetchone()

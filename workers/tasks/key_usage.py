@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import secrets
+from typing import cast
 
 from celery import shared_task
 from django.db import connection
@@ -42,7 +43,8 @@ def write_key_usage() -> None:
 
 def _take_over(client: Redis, name: bytes) -> None:
     """Written before it is forgotten; written twice it says the same."""
-    told = {secret.decode(): int(at) for secret, at in client.hgetall(name).items()}
+    found = cast("dict[bytes, bytes]", client.hgetall(name))
+    told = {secret.decode(): int(at) for secret, at in found.items()}
     for previous in (True, False):  # apart: one row is updated once in a statement
         _write({secret: at for secret, at in told.items() if secret.endswith(PREVIOUS) is previous}, previous=previous)
     client.delete(name)

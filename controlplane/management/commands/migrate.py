@@ -1,8 +1,8 @@
 """Django's ``migrate``, as the tables' owner where ``DATABASE_OWNER_URL`` names one."""
 
-from argparse import ArgumentParser
 from typing import Any
 
+from django.core.management.base import CommandParser
 from django.core.management.commands.migrate import Command as DjangosMigrate
 
 from controlplane.access import scope
@@ -10,7 +10,7 @@ from controlplane.database_rights import owner_alias
 
 
 class Command(DjangosMigrate):
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.set_defaults(database=owner_alias())
 
