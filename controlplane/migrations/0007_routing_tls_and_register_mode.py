@@ -4,40 +4,52 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('controlplane', '0006_texts_and_look_alikes'),
+        ("controlplane", "0006_texts_and_look_alikes"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='deployment',
-            name='tls_ca',
-            field=models.TextField(blank=True, help_text='In PEM; an external engine behind https is checked against them. Empty: those of the machine.', verbose_name='CA certificates'),
+            model_name="deployment",
+            name="tls_ca",
+            field=models.TextField(
+                blank=True,
+                help_text="In PEM; an external engine behind https is checked against them. Empty: those of the machine.",
+                verbose_name="CA certificates",
+            ),
         ),
         migrations.AddField(
-            model_name='deployment',
-            name='tls_verify',
-            field=models.BooleanField(default=True, verbose_name='verify the certificate'),
+            model_name="deployment",
+            name="tls_verify",
+            field=models.BooleanField(default=True, verbose_name="verify the certificate"),
         ),
         migrations.AddField(
-            model_name='project',
-            name='register_mode',
-            field=models.CharField(choices=[('metadata', 'Metadata only'), ('digest', 'Metadata and digests of the content'), ('full', 'Metadata and the content')], default='digest', max_length=10, verbose_name='in the register'),
+            model_name="project",
+            name="register_mode",
+            field=models.CharField(
+                choices=[
+                    ("metadata", "Metadata only"),
+                    ("digest", "Metadata and digests of the content"),
+                    ("full", "Metadata and the content"),
+                ],
+                default="digest",
+                max_length=10,
+                verbose_name="in the register",
+            ),
         ),
         migrations.AddField(
-            model_name='route',
-            name='affinity_header',
-            field=models.CharField(blank=True, max_length=64, verbose_name='affinity header'),
+            model_name="route",
+            name="affinity_header",
+            field=models.CharField(blank=True, max_length=64, verbose_name="affinity header"),
         ),
         migrations.AddField(
-            model_name='route',
-            name='rules',
-            field=models.JSONField(blank=True, default=list, editable=False, verbose_name='rules'),
+            model_name="route",
+            name="rules",
+            field=models.JSONField(blank=True, default=list, editable=False, verbose_name="rules"),
         ),
         migrations.AddField(
-            model_name='route',
-            name='timeouts',
-            field=models.JSONField(blank=True, default=dict, editable=False, verbose_name='time-outs'),
+            model_name="route",
+            name="timeouts",
+            field=models.JSONField(blank=True, default=dict, editable=False, verbose_name="time-outs"),
         ),
     ]
