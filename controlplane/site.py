@@ -72,7 +72,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             item(_("API keys"), "key", "controlplane_apikey_changelist", P.API_KEY_READ),
             item(_("Limits"), "speed", "controlplane_limit_changelist", P.LIMIT_READ),
             item(_("Projects"), "workspaces", "controlplane_project_changelist", P.PROJECT_READ),
-            item(_("Users"), "group", "controlplane_user_changelist", P.USER_READ),
+            item(_("Users & roles"), "group", "controlplane_user_changelist", P.USER_READ),
             item(_("Management tokens"), "token", "controlplane_managementtoken_changelist", P.TOKEN_READ),
         ]},
         {"title": _("Register"), "separator": True, "items": [

@@ -35,7 +35,7 @@ PAGES = pages()
 
 def path_of(name: str, world: World) -> str:
     noun = name.split("_")[1] if name in PAGES else ""
-    if name not in PAGES or name.endswith(("_changelist", "_add")):
+    if name not in PAGES or name.endswith(("_changelist", "_add", "_roles")):
         return reverse(f"admin:{name}")
     key = world.by_model[noun].pk
     return reverse(f"admin:{name}", args=[key, "alpha-deployment-0"] if name.endswith("_log") else [key])
@@ -45,7 +45,7 @@ def permitted(holds: Standing, name: str, world: World) -> bool:
     needed = PAGES.get(name) or NEEDING.get(name)
     if needed is None:
         return True
-    if name in NEEDING or name.endswith(("_changelist", "_add")):
+    if name in NEEDING or name.endswith(("_changelist", "_add", "_roles", "_user_do_grant")):
         return bool(reach(holds, needed))
     of_platform = name.startswith("controlplane_user_do_")
     return decide(holds, needed, None if of_platform else world.project.pk).allowed

@@ -77,6 +77,9 @@ FORMS: dict[str, Form] = {
     "limit change": Form(lambda: {"concurrency": 9}, a_limit),
     "limit remove": Form(reason, a_limit),
     "user add": Form(lambda: {"username": "dora"}),
+    "user grant": Form(lambda: {"role": "viewer"}, factories.UserFactory),
+    "rolebinding add": Form(lambda: {"user": factories.UserFactory().username, "role": "viewer"}),
+    "rolebinding revoke": Form(reason, lambda: factories.BindingFactory(user=factories.UserFactory())),
     "user issue_password": Form(reason, factories.UserFactory),
 }
 

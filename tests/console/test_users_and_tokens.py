@@ -11,10 +11,11 @@ def _make(console, **fields):
 
 
 def test_new_user_gets_a_one_time_password(alice_console):
-    password = secret(_make(alice_console, superuser="on"))
+    password = secret(_make(alice_console))
     user = User.objects.get(username="erin")
     assert user.check_password(password)
-    assert (user.must_change_password, user.is_staff, user.is_superuser) == (True, True, True)
+    assert (user.must_change_password, user.is_staff, user.is_superuser) == (True, True, False)
+    assert not user.role_bindings.exists()
 
 
 def test_taken_name_is_refused(alice_console):
