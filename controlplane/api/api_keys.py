@@ -137,6 +137,7 @@ class ApiKeys(NounViewSet):
     serializer_class = ApiKeyShown
     filterset_class = ApiKeyFilters
     search_fields = ("name", "key_id", "created_by")
+    searched = "searched"
     ordering_fields = {"name": "name", **CREATED_AT}
     default_ordering = "-created_at"
 

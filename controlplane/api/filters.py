@@ -8,7 +8,8 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet, Value
+from django.db.models.functions import Upper
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django_filters import BooleanFilter, Filter, IsoDateTimeFilter
@@ -23,7 +24,10 @@ LONGEST_SEARCH = 200
 
 
 class QueryFilters(DjangoFilterBackend):
-    """The view's `filterset_class`, and ``?search=`` over its `search_fields`."""
+    """The view's `filterset_class`, and ``?search=`` over its `search_fields`.
+
+    A view whose rows hold all of them together, in upper case, names that column as `searched`.
+    """
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Model], view: Any) -> QuerySet[Model]:
         search_fields: tuple[str, ...] = getattr(view, "search_fields", ())
@@ -39,6 +43,8 @@ class QueryFilters(DjangoFilterBackend):
             raise ValidationError({"search": [_("Expected at most %(most)d characters.") % {"most": LONGEST_SEARCH}]})
         if not search:
             return queryset
+        if column := getattr(view, "searched", ""):
+            return queryset.filter(**{f"{column}__contains": Upper(Value(search))})
         return queryset.filter(reduce(or_, (Q(**{f"{field}__icontains": search}) for field in search_fields)))
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:

@@ -3,6 +3,8 @@
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Value
+from django.db.models.functions import Concat, Upper
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -85,6 +87,11 @@ class ApiKey(Noun):
     previous_expires_at = models.DateTimeField(_("old secret ends"), null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
     """by either secret, to the minute; written by the workers alone, and no change of the key"""
+    searched = models.GeneratedField(
+        expression=Upper(Concat("name", Value("\n"), "key_id", Value("\n"), "created_by")),
+        output_field=models.TextField(), db_persist=True, editable=False,
+    )  # fmt: skip
+    """what a search looks through: one column, because there may be very many keys"""
     previous_last_used_at = models.DateTimeField(_("old secret last used"), null=True, blank=True, editable=False)
 
     objects = ApiKeyQuerySet.as_manager()

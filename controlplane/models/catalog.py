@@ -55,6 +55,7 @@ class ModelVersion(Noun):
     class Meta:
         ordering = ("model__name", "-created_at")
         constraints = (models.UniqueConstraint(fields=("model", "name"), name="version_name_once_a_model"),)
+        indexes = (models.Index(fields=("name", "id"), name="version_by_name"),)
         verbose_name = _("version")
         verbose_name_plural = _("versions")
 

@@ -37,6 +37,7 @@ class ServiceAccount(Noun):
         ordering = ("name",)
         verbose_name = _("service account")
         verbose_name_plural = _("service accounts")
+        indexes = (models.Index(fields=("name", "id"), name="service_account_by_name"),)
         constraints = [
             models.UniqueConstraint(
                 fields=["project", "name"], name="service_account_name_is_unique", nulls_distinct=False,
@@ -82,6 +83,7 @@ class ManagementToken(Noun):
         ordering = ("-created_at",)
         verbose_name = _("management token")
         verbose_name_plural = _("management tokens")
+        indexes = (models.Index(fields=("name", "id"), name="management_token_by_name"),)
         constraints = [
             models.CheckConstraint(
                 name="management_token_has_one_owner",

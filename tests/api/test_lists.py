@@ -110,6 +110,14 @@ def test_routes_of_a_deployment(alice_api: Client) -> None:
     assert names(alice_api.get(f"/routes?deployment={target.deployment.name}")) == [target.route.name]
 
 
+@pytest.mark.parametrize("term", ["BATCH", "batch", "ÄPF", "100%", "a_b", "carol"])
+def test_keys_by_any_of_their_texts(alice_api: Client, term: str) -> None:
+    found = factories.ApiKeyFactory(name="Batch äpfel 100% a_b", created_by="carol")
+    factories.ApiKeyFactory(name="other 1000 aXb", created_by="dora")
+    assert names(alice_api.get("/api-keys", {"search": term})) == [found.name]
+    assert names(alice_api.get("/api-keys", {"search": found.key_id.lower()})) == [found.name]
+
+
 def test_usable_keys(alice_api: Client) -> None:
     good = factories.ApiKeyFactory()
     gone = factories.ApiKeyFactory(revoked_at="2026-01-01T00:00:00Z")
