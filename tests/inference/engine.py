@@ -42,7 +42,7 @@ class Engine:
     url: str = ""
     metrics: Callable[[], str] | None = None
     """what it tells of itself; without them 404"""
-    polls: int = 0
+    polled: list[Asked] = field(default_factory=list)
     tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> "Engine":
@@ -57,9 +57,11 @@ class Engine:
 
     async def __aexit__(self, *_: object) -> None:
         self.refuse()
+        await asyncio.sleep(0.05 if self.tls else 0)  # handshakes under way come to their end
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)
 
     def __post_init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -73,7 +75,7 @@ class Engine:
         try:
             while (asked := await read_request(reader)) is not None:
                 if asked.line.startswith("GET /metrics "):
-                    await self._tell_metrics(writer)
+                    await self._tell_metrics(asked, writer)
                     continue
                 self.connections += not counted
                 self.open += not counted
@@ -96,10 +98,18 @@ class Engine:
                 self.open -= 1
                 self.gone.set()
             self._tasks.discard(task)
-            writer.close()
+            if self.tls:
+                writer.transport.abort()  # a close in order would wait for the other side
+            else:
+                writer.close()
 
-    async def _tell_metrics(self, writer: asyncio.StreamWriter) -> None:
-        self.polls += 1
+    @property
+    def polls(self) -> int:
+        """How often it was asked for its metrics."""
+        return len(self.polled)
+
+    async def _tell_metrics(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        self.polled.append(asked)
         text = "" if self.metrics is None else self.metrics()
         writer.write(plain(text.encode(), 404 if self.metrics is None else 200))
         await writer.drain()

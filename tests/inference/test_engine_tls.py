@@ -94,6 +94,15 @@ async def test_unverified_engine_answers(start: Start, ours: Authority, tmp_path
         assert (await gateway.chat()).status_code == 200
 
 
+async def test_metrics_are_asked_for_over_tls_and_with_the_engines_key(
+    start: Start, ours: Authority, tmp_path: Path
+) -> None:
+    async with Engine(answer, tls=ours.server(tmp_path)) as engine:
+        await start(trusting(engine.url, tls_ca=ours.pem))
+        await eventually(lambda: engine.polls)
+    assert engine.polled[0].headers["authorization"] == "Bearer engine-secret"
+
+
 @pytest.mark.parametrize(
     ("host", "hours", "known", "code", "why"),
     [

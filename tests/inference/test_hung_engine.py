@@ -183,6 +183,17 @@ async def test_keepalive_bytes_are_signs_of_life(start: Start) -> None:
         assert await hung(gateway) == before
 
 
+async def test_idle_engine_is_asked_less_often(start: Start) -> None:
+    async with batch_engine() as (_, busy), batch_engine() as (_, idle):
+        gateway = await start(route("smol", busy.url), route("other", idle.url), **QUICK)
+        await known(busy, idle)
+        before = busy.polls, idle.polls
+        working = asyncio.create_task(gateway.chat(max_tokens=1000))
+        await eventually(lambda: busy.polls >= before[0] + 6)
+        assert 0 <= idle.polls - before[1] <= 3
+        working.cancel()
+
+
 async def test_full_cache_gets_no_new_work_while_another_has_room(start: Start) -> None:
     async with batch_engine(0.9) as (full, first), batch_engine(0.2) as (_, second):
         gateway = await start(route("smol", first.url, second.url), **QUICK)
