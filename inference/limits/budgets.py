@@ -167,6 +167,8 @@ class Budgets:
 
     async def _lease(self, party: Party, wants: list[tuple[Allowance, int, int]]) -> None:
         for start in range(0, len(wants), MOST_A_CALL):
+            if party not in {self._shared, self._alone}:
+                return  # it says its last word now: a lease would bring it back to life
             some = wants[start : start + MOST_A_CALL]
             now = time.monotonic()
             asked = [self._wish(party, *want, now=now) for want in some]
@@ -263,6 +265,9 @@ class Budgets:
     async def _report(self, party: Party) -> None:
         """Say what was spent since the last time."""
         dirty = list(party.dirty)
+        if party.silent and not dirty:
+            await self._say(party, [])
+        party.silent = False
         for start in range(0, len(dirty), MOST_A_CALL):
             said = [(slice_, slice_.saying()) for slice_ in dirty[start : start + MOST_A_CALL]]
             await self._say(party, [word for _, word in said])
@@ -294,6 +299,7 @@ class Budgets:
             return
         if reply[0] == 0:  # this process slept for so long that its reservations were given to others
             logger.warning("budgets: taken for dead after a long sleep; what is running is reserved anew")
+            party.silent = True
             party.unsure.update(party.slices.values())
             self._align(party)
         for name in reply[2:]:

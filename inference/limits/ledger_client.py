@@ -140,16 +140,23 @@ class LedgerClient:
         async with self._turn:
             try:
                 asker = await self._connected()
-                answer = asker.ask(statement, parameters)
-                done, _ = await asyncio.wait({answer}, timeout=LONGEST_CALL)
-                if not done:
-                    asker.abort(psycopg.OperationalError(f"no answer within {LONGEST_CALL:g} s"))
-                got = answer.result()
+                got = await self._answer(asker, asker.ask(statement, parameters))
             except (psycopg.Error, OSError) as exc:
                 self._fail(exc)
                 raise LedgerUnavailable(self._trouble) from exc
             self._report("")
             return got
+
+    async def _answer(self, asker: _Asker, answer: "asyncio.Future[bytes]") -> bytes:
+        try:
+            done, _ = await asyncio.wait({answer}, timeout=LONGEST_CALL)
+        except asyncio.CancelledError:  # whose answer would be taken for the next one's
+            answer.cancel()
+            asker.abort(psycopg.OperationalError("given up"))
+            raise
+        if not done:
+            asker.abort(psycopg.OperationalError(f"no answer within {LONGEST_CALL:g} s"))
+        return answer.result()
 
     async def _connected(self) -> _Asker:
         if self._asker is None or self._asker.lost:

@@ -1,6 +1,7 @@
 """The limiter as the gateway uses it: `admit` before a request, `Lease.settle` after it."""
 
 import asyncio
+import contextlib
 import secrets
 from functools import partial
 from typing import Any, NamedTuple
@@ -166,10 +167,8 @@ class Limiter:
         return prepared
 
     async def _patience(self) -> str | None:
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._joined.wait(), JOIN_PATIENCE)
-        except TimeoutError:
-            return None
         return self._session.generation
 
     async def _ask(self, generation: str, lease: Lease) -> list[int] | None:

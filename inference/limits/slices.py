@@ -112,6 +112,8 @@ class Party:
         """what the ledger has not heard of yet"""
         self.unsure: set[Slice] = set()
         """what Redis may have heard of or not"""
+        self.silent = False
+        """somebody may have said to the ledger that this process has finished"""
         self.entered = False
         """Redis knows this process"""
         self.gone = False

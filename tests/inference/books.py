@@ -23,11 +23,14 @@ class Books:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._connection = psycopg.connect(url, autocommit=True, row_factory=dict_row)
+
+    def close(self) -> None:
+        self._connection.close()
 
     def ask(self, statement: str, *parameters: Any) -> list[dict[str, Any]]:
-        with psycopg.connect(self.url, autocommit=True, row_factory=dict_row) as connection:
-            found = connection.execute(statement, parameters)
-            return found.fetchall() if found.description else []
+        found = self._connection.execute(statement, parameters)
+        return found.fetchall() if found.description else []
 
     def limit(self, project: str = "acme", *, zone: str = "UTC", **amounts: int) -> LimitEntry:
         """A limit of a project, as the control plane would have it: ``limit(tokens_per_day=1000)``."""

@@ -14,6 +14,7 @@ import redis as redis_sync
 from inference.contract import limits, tables
 from inference.contract.limits import LimitEntry, LimitTable
 from tests.inference import conftest as base
+from tests.inference.books import Books
 from tests.inference.conftest import Gateway, Key, Start, eventually, new_key
 
 
@@ -85,3 +86,11 @@ def begin(start: Start, kept_redis: str) -> Limited:
 async def _decides(gateway: Gateway) -> bool:
     """The limiter has joined: asked once with a key that may do one thing in a minute."""
     return (await gateway.chat(max_tokens=1)).status_code in {200, 429}
+
+
+@pytest.fixture
+def books(database_url: str) -> Iterator[Books]:
+    """The ledger of budgets."""
+    opened = Books(database_url)
+    yield opened
+    opened.close()

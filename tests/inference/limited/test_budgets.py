@@ -23,11 +23,6 @@ Budget = Callable[..., LimitEntry]
 
 
 @pytest.fixture
-def books(database_url: str) -> Books:
-    return Books(database_url)
-
-
-@pytest.fixture
 def budget(books: Books, key: Key, project: str) -> Budget:
     """The key of this test with a budget: ``budget(tokens_per_day=1000)``."""
 

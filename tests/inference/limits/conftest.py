@@ -12,6 +12,7 @@ import redis
 
 from config import embedded
 from inference.limits import Limiter
+from tests.inference.books import Books
 
 
 class Valkey:
@@ -76,3 +77,11 @@ def worst_window(moments: list[int], window: int) -> int:
     """The most moments in any `window` ms."""
     moments = sorted(moments)
     return max((i + 1 - bisect_left(moments, at - window + 1) for i, at in enumerate(moments)), default=0)
+
+
+@pytest.fixture
+def books(database_url: str) -> Iterator[Books]:
+    """The ledger of budgets."""
+    opened = Books(database_url)
+    yield opened
+    opened.close()

@@ -1,16 +1,9 @@
 """L2: a budget is never overspent and nothing of it is lost, whoever dies. `make soak` runs the same for longer."""
 
-import pytest
-
 from tests.inference.books import Books
 
 from .budget_proofs import crashes, race, wipes
 from .conftest import Valkey
-
-
-@pytest.fixture
-def books(database_url: str) -> Books:
-    return Books(database_url)
 
 
 def test_exactly_ten_of_fifty_pass(valkey: Valkey, books: Books) -> None:
