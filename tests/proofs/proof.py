@@ -20,13 +20,16 @@ class Row(NamedTuple):
     bar: str
     measured: str
     held: bool
+    decides: bool = True
+    """False: told only"""
     cut: str = ""
     """why fewer were counted than should be"""
 
     @property
     def cells(self) -> tuple[str, ...]:
         counted = f"{self.counted}; {self.cut}" if self.cut else self.counted
-        return self.promise, self.what, counted, self.bar, self.measured, "yes" if self.held else "**NO**"
+        held = "yes" if self.held else "**NO**" if self.decides else "not now"
+        return self.promise, self.what, counted, self.bar, self.measured, held
 
 
 HEAD = (*Row("promise", "what", "counted", "bar", "measured", held=True).cells[:5], "held")
@@ -69,12 +72,15 @@ class Proof:
     def show(self, what: str, *, counted: object, bar: str, measured: object, held: bool, timed: bool = False) -> None:
         """Add a row. One that does not hold fails the test at its end; a `timed` one only in ``make soak``."""
         shown = [f"{value:,}" if isinstance(value, int) else str(value) for value in (counted, measured)]
-        self.rows.append(Row(self.promise, what, shown[0], bar, shown[1], held or (timed and not self.soak), self._cut))
+        decides = self.soak or not timed
+        self.rows.append(Row(self.promise, what, shown[0], bar, shown[1], held, decides, self._cut))
 
     @property
     def broken(self) -> list[str]:
         """What did not hold."""
-        return [f"{row.what}: {row.measured}, the bar is {row.bar}" for row in self.rows if not row.held]
+        return [
+            f"{row.what}: {row.measured}, the bar is {row.bar}" for row in self.rows if row.decides and not row.held
+        ]
 
 
 def table(rows: list[Row]) -> str:
