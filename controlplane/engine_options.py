@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
 
+from controlplane.engine_secrets import HIDDEN, is_secret
 from controlplane.errors import Invalid
 from controlplane.models import Deployment
 from controlplane.models.deployments import Backend, Flavour
@@ -16,6 +17,7 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}\Z", re.ASCII)
 
 # Signalbox sets these itself; a second value would break routing, isolation or adoption.
 OWN_FLAGS = frozenset({"model", "served-model-name", "host", "port", "uds", "api-key", "root-path", "middleware"})
+LONGEST_KEY = 4_096
 # Variables that would run somebody's code in the engine or lead it elsewhere.
 FORBIDDEN_VARIABLES = frozenset({"PATH", "HOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "VLLM_API_KEY"})
 
@@ -31,6 +33,8 @@ def check_engine_options(deployment: Deployment) -> None:
             raise Invalid(_("An external engine is one replica: one URL."), field="replicas")
     elif deployment.external_url:
         raise Invalid(_("Only an external engine has a URL."), field="external_url")
+    elif deployment.external_key:
+        raise Invalid(_("Only an external engine has a key: those of ours have their own."), field="external_key")
     _check_tls(deployment)
     _check_args(deployment.engine_args)
     _check_env(deployment.engine_env)
@@ -47,6 +51,14 @@ def check_url(url: str) -> None:
         raise Invalid(_("Give the engine's URL, such as http://10.0.0.5:8000."), field="external_url")
     if parts.username or parts.query or parts.fragment or parts.path.strip("/") not in {"", "v1"}:
         raise Invalid(_("Give scheme, host and port only; /v1 is added where needed."), field="external_url")
+
+
+def check_external_key(key: str) -> None:
+    """Raise `Invalid` unless it can stand in a header."""
+    if len(key) > LONGEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
+        raise Invalid(
+            _("A key is up to %(most)d visible ASCII characters.") % {"most": LONGEST_KEY}, field="external_key"
+        )
 
 
 def _check_tls(deployment: Deployment) -> None:
@@ -68,6 +80,12 @@ def _check_args(args: object) -> None:
             )
         if name in OWN_FLAGS:
             raise Invalid(_("Signalbox sets %(name)s itself.") % {"name": name}, field="engine_args")
+        if is_secret(name):
+            raise Invalid(
+                _("Give %(name)s as an environment variable: everybody on the engine's machine can read its arguments.")
+                % {"name": name},
+                field="engine_args",
+            )
         if not isinstance(value, bool | int | float | str | dict | list) or not _is_plain(value):
             raise Invalid(
                 _("%(name)s must be text, a number, true, false, an object or a list.") % {"name": name},
@@ -81,6 +99,10 @@ def _check_env(variables: object) -> None:
     for name, value in variables.items():
         if not _VARIABLE.match(name) or name in FORBIDDEN_VARIABLES or name.startswith("LD_"):
             raise Invalid(_("The variable %(name)s cannot be set.") % {"name": name}, field="engine_env")
+        if value == HIDDEN:
+            raise Invalid(
+                _("There is no value of %(name)s that could stay: give it.") % {"name": name}, field="engine_env"
+            )
         if not isinstance(value, str) or not _is_plain(value):
             raise Invalid(_("The value of %(name)s must be text.") % {"name": name}, field="engine_env")
 

@@ -11,13 +11,14 @@ class EngineSilentError(Exception):
     """The engine did not answer as an OpenAI-compatible engine does; the message says how."""
 
 
-def served_models(url: str, trust: ssl.SSLContext) -> list[str]:
+def served_models(url: str, trust: ssl.SSLContext, key: str = "") -> list[str]:
     """The names in ``GET /v1/models`` of the engine at `url` (scheme, host and port). Raises `EngineSilentError`."""
     address = f"{url}/v1/models"
     try:
         # Without a proxy, because the gateway reaches engines without one.
         with httpx.Client(timeout=SECONDS, trust_env=False, verify=trust) as client:
-            answer = client.get(address).raise_for_status().json()
+            headers = {"authorization": f"Bearer {key}"} if key else {}
+            answer = client.get(address, headers=headers).raise_for_status().json()
         return [str(model["id"]) for model in answer["data"]]
     except httpx.HTTPStatusError as exc:
         raise EngineSilentError(f"{address} answered {exc.response.status_code}") from exc

@@ -22,6 +22,7 @@ from controlplane.access import scope
 from controlplane.lifecycle import ReplicaState
 from controlplane.models import ApiKey, Deployment, Limit, Project, Replica, Route
 from controlplane.models.deployments import Flavour
+from controlplane.sealing import Unopenable, reveal
 from inference.contract import limits, tables
 from inference.contract.engine_keys import EngineKeys
 from inference.contract.keys import engine_key
@@ -42,7 +43,10 @@ def route_table() -> tables.RouteTable:
     """All routes with their ready replicas, as the gateway reads them. Four queries, whatever the number of routes."""
     ready: dict[object, list[tables.ReplicaEntry]] = defaultdict(list)
     for replica in Replica.objects.filter(state=ReplicaState.READY).select_related("deployment").order_by("ordinal"):
-        ready[replica.deployment_id].append(_replica_entry(replica))
+        try:
+            ready[replica.deployment_id].append(_replica_entry(replica))
+        except Unopenable as exc:  # it would refuse the gateway
+            logger.error("%s is not published: its key cannot be read. %s", replica.name, exc)  # noqa: TRY400
     routes = Route.objects.select_related("project").prefetch_related("targets__deployment__version__model")
     return tables.RouteTable(tuple(_route_entry(route, ready) for route in routes))
 
@@ -58,9 +62,10 @@ def _engine_keys() -> EngineKeys:
 
 
 def _replica_entry(replica: Replica) -> tables.ReplicaEntry:
-    own = replica.deployment.flavour != Flavour.EXTERNAL
+    external = replica.deployment.flavour == Flavour.EXTERNAL
+    key = reveal(replica.deployment, "external_key") if external else engine_key(settings.SECRET_KEY, replica.name)
     return tables.ReplicaEntry(
-        name=replica.name, url=replica.url, key=engine_key(settings.SECRET_KEY, replica.name) if own else "",
+        name=replica.name, url=replica.url, key=key,
         tls_ca=replica.deployment.tls_ca, tls_verify=replica.deployment.tls_verify,
     )  # fmt: skip
 

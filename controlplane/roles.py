@@ -49,6 +49,7 @@ class Permission(StrEnum):
     TOKEN_REVOKE = "token.revoke"  # noqa: S105
     ROLE_READ = "role.read"
     ROLE_GRANT = "role.grant"
+    MASTER_KEY_ROTATE = "master_key.rotate"
     AUDIT_READ = "audit.read"
     AUDIT_EXPORT = "audit.export"
 

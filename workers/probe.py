@@ -124,10 +124,16 @@ def _health(client: httpx.Client, target: Target) -> Health:
 
 
 def _external(client: httpx.Client, target: Target) -> Health:
-    """Reachable is enough: not every engine has ``/health``, and tokens of somebody else's may cost money."""
-    if _health(client, target).ok:
+    """Reachable is enough: not every engine has ``/health``, and tokens of somebody else's may cost money.
+
+    One that refuses our key would refuse every request.
+    """
+    if not target.key and _health(client, target).ok:
         return Health(ok=True)
-    answer = client.get(f"{target.url}/v1/models")
+    headers = {"Authorization": f"Bearer {target.key}"} if target.key else {}
+    answer = client.get(f"{target.url}/v1/models", headers=headers)
+    if target.key and answer.status_code in {401, 403}:
+        return Health(ok=False, reason="unhealthy", message=f"{target.url} refuses its key ({answer.status_code})")
     if answer.status_code < 500:
         return Health(ok=True)
     return Health(ok=False, reason="unhealthy", message=f"{target.url}/v1/models answered {answer.status_code}")

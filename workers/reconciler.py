@@ -21,6 +21,7 @@ from controlplane import publish
 from controlplane.lifecycle import ReplicaState
 from controlplane.models import Deployment, DeploymentStatus, Replica
 from controlplane.models.deployments import Flavour
+from controlplane.sealing import Unopenable
 from workers import verdict
 from workers.backends.base import Backend, BackendError, Phase, ReplicaStatus
 from workers.engines.spec import ReplicaSpec
@@ -104,7 +105,7 @@ class Reconciler:
 
     def run(self, deployments: QuerySet[Deployment]) -> int:
         """One pass over these deployments; answers how many were worked on. One that fails does not hold up others."""
-        todo = list(deployments.select_related("version", "project").order_by("pk"))
+        todo = [one for one in deployments.select_related("version", "project").order_by("pk") if _is_readable(one)]
         views = {name: view for name in {one.backend for one in todo} if (view := self._view(name)) is not None}
         todo = [one for one in todo if one.backend in views]
         health = self._probe(todo, views)
@@ -163,6 +164,16 @@ class Reconciler:
             write_summary(status, [replicas.record(name) for name in replicas.names()], timezone.now())
         if replicas.changed:
             transaction.on_commit(publish.publish_routes)
+
+
+def _is_readable(deployment: Deployment) -> bool:
+    """False without the master key of its secrets: its engines then stay as they are."""
+    try:
+        specs_of(deployment)
+    except Unopenable as exc:
+        logger.error("deployment %s is left as it is: its secrets cannot be read. %s", deployment, exc)  # noqa: TRY400
+        return False
+    return True
 
 
 def _claim(pk: UUID) -> DeploymentStatus | None:

@@ -4,6 +4,7 @@ from django.conf import settings
 
 from controlplane.models import Deployment
 from controlplane.models.deployments import Flavour
+from controlplane.sealing import reveal
 from inference.contract.keys import engine_key
 from workers.engines.spec import ReplicaSpec
 
@@ -18,7 +19,10 @@ def ordinal_of(name: str) -> int:
 
 
 def specs_of(deployment: Deployment) -> list[ReplicaSpec]:
-    """One specification a replica; none for a deployment that is being deleted."""
+    """One specification a replica; none for a deployment that is being deleted.
+
+    Raises `Unopenable` when its secrets cannot be read: without them the engine would be another one.
+    """
     if deployment.deleted_at:
         return []
     return [_spec(deployment, ordinal) for ordinal in range(deployment.replicas)]
@@ -38,5 +42,5 @@ def _spec(deployment: Deployment, ordinal: int) -> ReplicaSpec:
         max_model_len=deployment.version.max_model_len,
         drain_seconds=deployment.drain_seconds,
         external_url=deployment.external_url,
-        engine_key="" if external else engine_key(settings.SECRET_KEY, name),
+        engine_key=reveal(deployment, "external_key") if external else engine_key(settings.SECRET_KEY, name),
     )

@@ -29,6 +29,10 @@ def change_deployment(deployment: Deployment, *, actor: Actor, reason: str = "",
             project=project_name(deployment.project), changes=masked_changes(changes),
         )  # fmt: skip
         reconcile_on_commit(deployment)
-        if changes.keys() & {"tls_ca", "tls_verify"}:  # no replica is replaced for it, so nobody else would tell
+        if changes.keys() & {
+            "external_key",
+            "tls_ca",
+            "tls_verify",
+        }:  # no replica is replaced for it, so nobody else would tell
             transaction.on_commit(publish.publish_routes)
     return deployment

@@ -1,6 +1,6 @@
 import hashlib
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -36,20 +36,21 @@ def connect_engine(
     route: str,
     weight: int = 100,
     tls: Tls | None = None,
+    key: str | None = None,
     actor: Actor,
     reason: str = "",
 ) -> tuple[Deployment, Route]:
     """Register an engine that Signalbox does not start, and give it a share of the route.
 
     `model` is what the engine calls it. The route is made when there is none, else its other targets stay. The same
-    URL, model and route again only change the weight, and the TLS if that is given.
+    URL, model and route again only change the weight, and the TLS and the engine's key if they are given.
     """
     url = engine_root(url)
     deployment = connected(url).filter(served_name=model).first()
     if deployment is None:
-        deployment = _register(url, model, tls or Tls(), actor, reason)
-    elif tls is not None:
-        deployment = change_deployment(deployment, tls_ca=tls.ca, tls_verify=tls.verify, actor=actor, reason=reason)
+        deployment = _register(url, model, actor, reason, tls=tls or Tls(), key=key or "")
+    elif changes := _changes(tls, key):
+        deployment = change_deployment(deployment, actor=actor, reason=reason, **changes)
     existing = Route.objects.filter(name=route).first()
     if existing is None:
         return deployment, create_route(name=route, targets={deployment: weight}, actor=actor, reason=reason)
@@ -68,14 +69,19 @@ def engine_root(url: str) -> str:
     return url.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
-def _register(url: str, model: str, tls: Tls, actor: Actor, reason: str) -> Deployment:
+def _changes(tls: Tls | None, key: str | None) -> dict[str, Any]:
+    changes: dict[str, Any] = {} if key is None else {"external_key": key}
+    return changes | ({} if tls is None else {"tls_ca": tls.ca, "tls_verify": tls.verify})
+
+
+def _register(url: str, model: str, actor: Actor, reason: str, *, tls: Tls, key: str) -> Deployment:
     """Names are derived, so that two commands at once meet at the unique name instead of making two of it."""
     mark = hashlib.sha256(f"{url} {model}".encode()).hexdigest()[:8]
     version = _version(_model(_label(model), actor, reason), f"external-{mark}", url, actor, reason)
     return create_deployment(
         name=f"{version.model.name[: _LONGEST_NAME - 9].rstrip('-')}-{mark}", version=version,
         backend=Backend.EXTERNAL, flavour=Flavour.EXTERNAL, external_url=url, served_name=model,
-        tls_ca=tls.ca, tls_verify=tls.verify,
+        tls_ca=tls.ca, tls_verify=tls.verify, external_key=key,
         actor=actor, reason=reason,
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from audit.record import Actor, record
 from controlplane.actions import drafts
 from controlplane.actions.base import project_name, reconcile_on_commit, target_of
 from controlplane.actions.masking import masked_args, masked_env
+from controlplane.engine_secrets import HIDDEN
 from controlplane.engine_tls import tls_facts
 from controlplane.models import Deployment, DeploymentStatus, ModelVersion, Project
 from controlplane.permissions import Permission, require
@@ -34,6 +35,7 @@ def create_deployment(
             "version": str(version), "backend": deployment.backend, "flavour": deployment.flavour,
             "replicas": deployment.replicas, "engine_args": masked_args(deployment.engine_args),
             "engine_env": masked_env(deployment.engine_env), "external_url": deployment.external_url,
+            "external_key": HIDDEN if deployment.external_key else "",
             "served_name": deployment.served_name, "drain_seconds": deployment.drain_seconds,
             **tls_facts(deployment),
         },

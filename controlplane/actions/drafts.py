@@ -6,16 +6,20 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from controlplane.actions.base import difference, snapshot, validate
-from controlplane.engine_options import check_engine_options
+from controlplane.actions.masking import OTHER
+from controlplane.engine_options import check_engine_options, check_external_key
+from controlplane.engine_secrets import HIDDEN, kept
 from controlplane.engine_tls import certificates
 from controlplane.errors import Conflict, Invalid
 from controlplane.lifecycle import VersionState
 from controlplane.models import Deployment, ModelVersion, Project
 from controlplane.models.deployments import Backend, Flavour
+from controlplane.sealing import reveal, seal
 
 CHANGEABLE = frozenset(
     {
-        "version", "engine_args", "engine_env", "external_url", "tls_ca", "tls_verify", "served_name", "drain_seconds",
+        "version", "engine_args", "engine_env", "external_url", "external_key",
+        "tls_ca", "tls_verify", "served_name", "drain_seconds",
     }
 )  # fmt: skip
 
@@ -31,6 +35,7 @@ def new_deployment(
     engine_args: dict[str, Any] | None = None,
     engine_env: dict[str, str] | None = None,
     external_url: str = "",
+    external_key: str = "",
     tls_ca: str = "",
     tls_verify: bool = True,
     served_name: str = "",
@@ -46,6 +51,7 @@ def new_deployment(
         tls_ca=certificates(tls_ca), tls_verify=tls_verify,
         served_name=served_name or version.model.name, drain_seconds=drain_seconds,
     )  # fmt: skip
+    _set_external_key(deployment, external_key)
     _check(deployment)
     return deployment
 
@@ -57,12 +63,32 @@ def change(deployment: Deployment, **fields: Any) -> dict[str, Any]:
     """
     if unknown := fields.keys() - CHANGEABLE - {"replicas"}:
         raise TypeError(f"not changeable: {', '.join(sorted(unknown))}")
+    key_changes = _set_external_key(deployment, fields.pop("external_key")) if "external_key" in fields else {}
     before = snapshot(deployment, fields)
     for name, value in fields.items():
-        setattr(deployment, name, certificates(value) if name == "tls_ca" else value)
+        setattr(deployment, name, _as_kept(deployment, name, value))
     _check_version_is_theirs(deployment.version, deployment.project)
     _check(deployment)
-    return difference(before, snapshot(deployment, fields))
+    return difference(before, snapshot(deployment, fields)) | key_changes
+
+
+def _as_kept(deployment: Deployment, name: str, value: Any) -> Any:
+    """The value that is kept for the one that was sent."""
+    if name == "tls_ca":
+        return certificates(value)
+    if name == "engine_env" and isinstance(value, dict):
+        return kept(value, deployment.engine_env)
+    return value
+
+
+def _set_external_key(deployment: Deployment, key: str) -> dict[str, Any]:
+    """Seal another key. Answers how the register is told of it: never with the key."""
+    before = reveal(deployment, "external_key")
+    if key == before:
+        return {}
+    check_external_key(key)
+    seal(deployment, "external_key", key)
+    return {"external_key": [HIDDEN if before else "", OTHER if before and key else HIDDEN if key else ""]}
 
 
 def end(deployment: Deployment, now: datetime) -> bool:

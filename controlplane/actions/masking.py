@@ -1,17 +1,16 @@
 """What the register may tell of an engine's options: names always, values unless they may be secrets."""
 
-import re
 from typing import Any
 
+from controlplane.engine_secrets import HIDDEN, shown
 from controlplane.engine_tls import fingerprints
 
-HIDDEN, OTHER = "•••", "••• (another one)"
-_SECRET_NAME = re.compile(r"(^|[-_])(key|token|secret|password|credentials?)($|[-_])", re.IGNORECASE)
+OTHER = "••• (another one)"
 
 
 def masked_args(args: dict[str, Any]) -> dict[str, Any]:
     """Engine flags; those that are named like a secret are hidden."""
-    return {name: HIDDEN if _SECRET_NAME.search(name) else value for name, value in args.items()}
+    return shown(args)
 
 
 def masked_env(variables: dict[str, str]) -> dict[str, str]:
@@ -24,8 +23,8 @@ def masked_changes(changes: dict[str, Any]) -> dict[str, Any]:
 
     Certificates are named by their fingerprints.
     """
-    shown = {name: _pair(changes[name][0], changes[name][1], mask) for name, mask in _MASKS.items() if name in changes}
-    return _named_certificates(changes | shown)
+    masked = {name: _pair(changes[name][0], changes[name][1], mask) for name, mask in _MASKS.items() if name in changes}
+    return _named_certificates(changes | masked)
 
 
 def _named_certificates(changes: dict[str, Any]) -> dict[str, Any]:
@@ -35,13 +34,13 @@ def _named_certificates(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pair(before: dict[str, Any], after: dict[str, Any], mask: Any) -> list[dict[str, Any]]:
-    shown = mask(after)
+    told = mask(after)
     replaced = {
         name: OTHER
         for name, value in after.items()
-        if shown[name] == HIDDEN and name in before and before[name] != value
+        if told[name] == HIDDEN and name in before and before[name] != value
     }
-    return [mask(before), shown | replaced]
+    return [mask(before), told | replaced]
 
 
 _MASKS = {"engine_args": masked_args, "engine_env": masked_env}

@@ -18,6 +18,7 @@ from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
 from controlplane.admin.base import ConsoleAdmin, Verb
 from controlplane.badges import badge
+from controlplane.engine_secrets import shown_env
 from controlplane.forms.deployments import ChangeDeploymentForm, DeleteDeploymentForm, DeploymentForm, ScaleForm
 from controlplane.lifecycle import DeploymentState
 from controlplane.models import Deployment, ModelVersion, Replica, ReplicaTransition, Route
@@ -121,6 +122,7 @@ class DeploymentAdmin(ConsoleAdmin):
             (_("engine"), subject.get_flavour_display()),
             (_("served name"), subject.served_name),
             (_("URL"), subject.external_url),
+            (_("key"), _("sealed") if subject.external_key else ""),
             (_("TLS"), tls_shown(subject)),
             (_("project"), subject.project or _("the platform")),
             (_("drain time"), gettext("%(number)d s") % {"number": subject.drain_seconds}),
@@ -132,6 +134,7 @@ class DeploymentAdmin(ConsoleAdmin):
             **self.live_context(standing_in(request), subject),
             "live_url": self.link("live", subject.pk),
             "logs": self._logs(subject),
+            "engine_env": shown_env(subject),
         }
 
     def _logs(self, subject: Deployment) -> list[tuple[Replica, str]]:

@@ -17,7 +17,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from controlplane import replica_log
+from controlplane import engine_secrets, replica_log
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
 from controlplane.actions import drafts
@@ -30,6 +30,7 @@ from controlplane.api.fields import Body, Choice, Flag, Object, Reference, Text,
 from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
 from controlplane.api.rehearsal import DRY_RUN, Rehearsed
+from controlplane.engine_options import LONGEST_KEY
 from controlplane.engine_tls import LONGEST as LONGEST_CA
 from controlplane.lifecycle import DeploymentState, ReplicaState
 from controlplane.models import Deployment, ModelVersion, Project, Replica
@@ -60,8 +61,9 @@ class DeploymentShown(Shown):
     flavour = serializers.ChoiceField(Flavour.choices)
     replicas = serializers.IntegerField()
     engine_args = serializers.DictField()
-    engine_env = serializers.DictField()
+    engine_env = serializers.SerializerMethodField(help_text="Secrets are hidden: •••.")
     external_url = serializers.CharField()
+    external_key_set = serializers.BooleanField(source="external_key", help_text="Whether a key is kept.")
     tls_ca = serializers.CharField()
     tls_verify = serializers.BooleanField()
     served_name = serializers.CharField()
@@ -69,13 +71,23 @@ class DeploymentShown(Shown):
     deleted_at = serializers.DateTimeField(allow_null=True)
     status = StatusShown(allow_null=True, default=None)
 
+    @extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}})
+    def get_engine_env(self, deployment: Deployment) -> dict[str, str]:
+        return engine_secrets.shown_env(deployment)
+
 
 class DeploymentChange(Body):
     version = Reference(ModelVersion, names=("model__name", "name"), fetched=("model",), required=False)
     replicas = Whole(min_value=0, max_value=MOST_REPLICAS, required=False, help_text="0 stops all engines.")
     engine_args = Object(required=False, help_text='Engine flags without dashes, such as {"max-model-len": 2048}.')
-    engine_env = Object(required=False, help_text="Environment variables of the engine.")
+    engine_env = Object(
+        required=False, help_text="Environment variables of the engine, kept sealed. ••• leaves a value as it is."
+    )
     external_url = Text(max_length=200, allow_blank=True, required=False, help_text="Of an external engine only.")
+    external_key = Text(
+        max_length=LONGEST_KEY, allow_blank=True, required=False, write_only=True,
+        help_text="What an external engine asks for as its bearer; kept sealed, never shown. Empty: it asks for none.",
+    )  # fmt: skip
     tls_ca = Text(
         paragraphs=True, max_length=LONGEST_CA, allow_blank=True, required=False,
         help_text="Certificates in PEM that an external https engine is checked against; empty: the machine's.",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from django.db import connection
 
-from controlplane.doctor import data, machine, processes
+from controlplane.doctor import data, machine, processes, secrets
 from controlplane.doctor.findings import Finding, fail, first_line
 
 Check = Callable[[], Finding | list[Finding]]
@@ -19,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     data.migrations,
     data.register,
     data.partitions,
+    secrets.sealed,
     machine.clock,
     data.redis,
     data.tables,

@@ -11,6 +11,8 @@ from controlplane.actions.change_deployment import change_deployment
 from controlplane.actions.create_deployment import create_deployment
 from controlplane.actions.delete_deployment import delete_deployment
 from controlplane.actions.scale_deployment import scale_deployment
+from controlplane.engine_options import LONGEST_KEY
+from controlplane.engine_secrets import shown_env
 from controlplane.engine_tls import LONGEST as LONGEST_CA
 from controlplane.lifecycle import VersionState
 from controlplane.models import Deployment, ModelVersion, Project
@@ -46,6 +48,13 @@ def _tls_unchecked() -> forms.BooleanField:
     )  # fmt: skip
 
 
+def _external_key(**kwargs: Any) -> forms.CharField:
+    return forms.CharField(
+        label=_("Key"), required=False, max_length=LONGEST_KEY, strip=True,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}), **kwargs,
+    )  # fmt: skip
+
+
 class DeploymentForm(ActionForm):
     testid = "deployment-form"
 
@@ -56,6 +65,7 @@ class DeploymentForm(ActionForm):
         label=_("URL"), required=False, max_length=200,
         help_text=_("Only for an OpenAI-compatible engine that Signalbox does not start, such as http://10.0.0.5:8000."),
     )  # fmt: skip
+    external_key = _external_key(help_text=_("What the engine asks for as its bearer. It is kept sealed."))
     tls_ca = _tls_ca()
     tls_unchecked = _tls_unchecked()
     replicas = forms.IntegerField(label=_("Replicas"), min_value=0, max_value=64, initial=1)
@@ -73,7 +83,7 @@ class DeploymentForm(ActionForm):
         self.offer_projects(Permission.DEPLOYMENT_CREATE)
         self.offer("version", self.seen(ModelVersion).filter(state=VersionState.AVAILABLE).select_related("model"))
         self.fields["flavour"].widget.attrs["data-shows"] = ""
-        for name in ("external_url", "tls_ca", "tls_unchecked"):
+        for name in ("external_url", "external_key", "tls_ca", "tls_unchecked"):
             self.show_for(name, f"flavour={Flavour.EXTERNAL}")
         for name in ("replicas", "engine_args"):
             self.show_for(name, f"flavour={Flavour.VLLM_CPU},{Flavour.VLLM}")
@@ -84,7 +94,8 @@ class DeploymentForm(ActionForm):
         return create_deployment(
             name=values["name"], version=values["version"], project=values["project"], flavour=values["flavour"],
             backend=Backend.EXTERNAL if external else Backend.PROCESS, replicas=values["replicas"],
-            engine_args=values["engine_args"], external_url=values["external_url"], tls_ca=values["tls_ca"],
+            engine_args=values["engine_args"], external_url=values["external_url"],
+            external_key=values["external_key"], tls_ca=values["tls_ca"],
             tls_verify=not values["tls_unchecked"], served_name=values["served_name"],
             actor=actor, reason=self.why,
         )  # fmt: skip
@@ -108,16 +119,23 @@ class ScaleForm(ActionForm):
         return scale_deployment(self.subject, replicas=self.cleaned_data["replicas"], actor=actor, reason=self.why)
 
 
+_OF_THE_FORM = frozenset({"tls_unchecked", "external_key", "without_key"})
+"""fields that are no fields of a deployment, or not shown again"""
+
+
 class ChangeDeploymentForm(ActionForm):
     testid = "change-form"
 
     version = forms.ModelChoiceField(ModelVersion.objects.none(), label=_("Version"), empty_label=None)
     external_url = forms.CharField(label=_("URL"), required=False, max_length=200)
+    external_key = _external_key(help_text=_("Empty: it stays as it is."))
+    without_key = forms.BooleanField(label=_("The engine asks for no key any more"), required=False)
     tls_ca = _tls_ca()
     tls_unchecked = _tls_unchecked()
     engine_args = _engine_args()
     engine_env = ObjectField(
-        label=_("Engine environment"), help_text=_("Environment variables of the engine as a JSON object of texts.")
+        label=_("Engine environment"),
+        help_text=_("Environment variables of the engine as a JSON object of texts. ••• leaves a value as it is."),
     )
     served_name = forms.CharField(label=_("Served name"), max_length=200)
     drain_seconds = forms.IntegerField(
@@ -131,14 +149,19 @@ class ChangeDeploymentForm(ActionForm):
         choosable = Q(state=VersionState.AVAILABLE) | Q(pk=subject.version_id)
         self.offer("version", self.seen(ModelVersion).filter(choosable).select_related("model"))
         if subject.flavour != Flavour.EXTERNAL:
-            for name in ("external_url", "tls_ca", "tls_unchecked"):
+            for name in ("external_url", "external_key", "without_key", "tls_ca", "tls_unchecked"):
                 del self.fields[name]
+        elif not subject.external_key:
+            del self.fields["without_key"]
         self.initial.setdefault("tls_unchecked", not subject.tls_verify)
-        for name in self.fields.keys() - {"reason", "tls_unchecked"}:
+        self.initial.setdefault("engine_env", shown_env(subject))
+        for name in self.fields.keys() - {"reason", *_OF_THE_FORM}:
             self.initial.setdefault(name, getattr(subject, name))
 
     def perform(self, actor: Actor) -> Deployment:
-        wanted = {name: self.cleaned_data[name] for name in self.fields if name not in {"reason", "tls_unchecked"}}
+        wanted = {name: self.cleaned_data[name] for name in self.fields if name not in {"reason", *_OF_THE_FORM}}
+        if self.cleaned_data.get("external_key") or self.cleaned_data.get("without_key"):
+            wanted["external_key"] = self.cleaned_data["external_key"]
         if "tls_unchecked" in self.fields:
             wanted["tls_verify"] = not self.cleaned_data["tls_unchecked"]
         return change_deployment(self.subject, actor=actor, reason=self.why, **wanted)

@@ -1,10 +1,13 @@
 """Versions on backends: what is desired (`Deployment`) and what is observed (`DeploymentStatus`, `Replica`)."""
 
+import json
+
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from controlplane.lifecycle import DeploymentState, ReplicaState
+from controlplane.sealing import reveal, seal
 
 from .access import Project
 from .base import Noun, dns_label, one_line
@@ -42,7 +45,8 @@ class Deployment(Noun):
     engine_args = models.JSONField(
         _("engine arguments"), default=dict, blank=True, help_text=_('For example {"max-model-len": 2048}.')
     )
-    engine_env = models.JSONField(_("engine environment"), default=dict, blank=True)
+    sealed_env = SealedField()
+    """`engine_env`: people hand tokens to engines this way, under any name"""
     external_url = models.CharField(
         _("URL"), max_length=200, blank=True, help_text=_("Only for an engine that Signalbox does not start.")
     )
@@ -73,6 +77,17 @@ class Deployment(Noun):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def engine_env(self) -> dict[str, str]:
+        """Environment variables of the engines. Raises `Unopenable` without the master key."""
+        found: dict[str, str] = json.loads(reveal(self, "sealed_env") or "{}")
+        return found
+
+    @engine_env.setter
+    def engine_env(self, variables: object) -> None:
+        """Whatever was sent: `engine_options` checks it before it is saved."""
+        seal(self, "sealed_env", json.dumps(variables) if variables != {} else "")
 
 
 class DeploymentStatus(models.Model):

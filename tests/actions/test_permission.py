@@ -1,10 +1,12 @@
 """Every action asks first: who may only look, outsiders and strangers change nothing and leave no event."""
 
+import secrets
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import override_settings
 from django.utils import timezone
 
 from audit.models import Event
@@ -37,6 +39,7 @@ from controlplane.actions.revoke_api_key import revoke_api_key
 from controlplane.actions.revoke_role import revoke_role
 from controlplane.actions.revoke_token import revoke_token
 from controlplane.actions.rotate_api_key import rotate_api_key
+from controlplane.actions.rotate_master_key import rotate_master_key
 from controlplane.actions.rotate_token import rotate_token
 from controlplane.actions.scale_deployment import scale_deployment
 from controlplane.actions.set_limit import set_limit
@@ -47,6 +50,7 @@ from controlplane.models import ManagementToken, Model, User
 from tests import factories
 
 pytestmark = pytest.mark.django_db
+BEFORE = secrets.token_bytes(32)
 
 
 def a_token() -> ManagementToken:
@@ -61,6 +65,14 @@ def _locked_user() -> User:
     user = factories.UserFactory()
     attempts.admit(user.username, None, timezone.now())
     return user
+
+
+def _rotate(actor: Actor) -> object:
+    """With one secret under the key before."""
+    with override_settings(MASTER_KEY=BEFORE):
+        factories.DeploymentFactory(engine_env={"A": "1"})
+    with override_settings(MASTER_KEY_PREVIOUS=BEFORE):
+        return rotate_master_key(actor=actor)
 
 
 ATTEMPTS: dict[str, Callable[[Actor], Any]] = {
@@ -101,6 +113,7 @@ ATTEMPTS: dict[str, Callable[[Actor], Any]] = {
     "revoke_role": lambda actor: revoke_role(
         factories.BindingFactory(user=factories.UserFactory()), actor=actor, reason="r"
     ),
+    "rotate_master_key": _rotate,
     "end_session": lambda actor: end_session(factories.SessionFactory(), actor=actor, reason="r"),
     "end_sessions": lambda actor: end_sessions(factories.SessionFactory().user, actor=actor, reason="r"),
     "revoke_token": lambda actor: revoke_token(a_token(), actor=actor, reason="r"),

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ReplicaSpec:
-    """One engine as desired. `engine_key` is a secret: it is not part of the hash and is never written down."""
+    """One engine as desired. `engine_key` is a secret and is never written down."""
 
     name: str
     deployment: str
@@ -29,6 +29,7 @@ class ReplicaSpec:
         parts = [
             self.name, self.flavour, self.source, self.served_name, dict(self.engine_args), dict(self.engine_env),
             self.max_model_len, self.external_url,
-            hashlib.sha256(self.engine_key.encode()).hexdigest(),
+            # An engine of ours is told its key when it starts; an external one goes on whatever we send.
+            hashlib.sha256(b"" if self.external_url else self.engine_key.encode()).hexdigest(),
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -22,6 +22,12 @@ class Command(ScriptCommand):
         )
         parser.add_argument("--weight", type=int, default=100, metavar="N", help="its share of the route, 0 to 1000")
 
+        parser.add_argument(
+            "--key-file",
+            type=Path,
+            metavar="FILE",
+            help="holds the key that the engine asks for; empty: it asks for none",
+        )
         tls = parser.add_mutually_exclusive_group()
         tls.add_argument(
             "--ca", type=Path, metavar="FILE", help="certificates in PEM that its https is checked against"
@@ -29,13 +35,24 @@ class Command(ScriptCommand):
         tls.add_argument("--insecure", action="store_true", help="do not check its certificate: anybody may pose as it")
 
     def answer(
-        self, *, url: str, route: str, model: str | None, weight: int, ca: Path | None, insecure: bool, **_: Any
+        self,
+        *,
+        url: str,
+        route: str,
+        model: str | None,
+        weight: int,
+        ca: Path | None,
+        insecure: bool,
+        key_file: Path | None,
+        **_: Any,
     ) -> Result:
         url = engine_root(url)
         tls = Tls(certificates(_text(ca)) if ca else "", not insecure) if ca or insecure else None
+        key = _text(key_file, "a key").strip() if key_file else None
         deployment, routed = connect_engine(
-            url, model=model or _only_model(url, tls), route=route, weight=weight, tls=tls, actor=actors.command_line()
-        )
+            url, model=model or _only_model(url, tls, key or ""), route=route, weight=weight, tls=tls, key=key,
+            actor=actors.command_line(),
+        )  # fmt: skip
         return Result(
             deployment.name,
             {"deployment": deployment.name, "model": deployment.served_name, "url": url, "route": routed.name,
@@ -43,21 +60,21 @@ class Command(ScriptCommand):
         )  # fmt: skip
 
 
-def _text(file: Path) -> str:
+def _text(file: Path, what: str = "certificates") -> str:
     try:
         return file.read_text("ascii")
     except (OSError, ValueError) as exc:
-        raise CommandError(f"{file} cannot be read as certificates: {exc}") from exc
+        raise CommandError(f"{file} cannot be read as {what}: {exc}") from exc
 
 
-def _only_model(url: str, tls: Tls | None) -> str:
+def _only_model(url: str, tls: Tls | None, key: str) -> str:
     """The model that this URL is known for, else the one that it says it serves."""
     known = list(connected(url).values_list("served_name", flat=True).distinct())
     if len(known) == 1:
         return known[0]
     ca, verify = tls or Tls()
     try:
-        names = served_models(url, context(ca, verify=verify))
+        names = served_models(url, context(ca, verify=verify), key)
     except EngineSilentError as exc:
         raise CommandError(f"{exc}. Start the engine first, or name its model with --model.") from exc
     if len(names) == 1:
