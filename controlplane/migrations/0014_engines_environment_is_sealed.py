@@ -26,7 +26,7 @@ def unseal_all(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("controlplane", "0012_row_level_security_of_keys"),
+        ("controlplane", "0013_indexes_of_lists"),
     ]
 
     operations = [
