@@ -47,10 +47,11 @@ def new_deployment(
         raise Invalid(_("The version %(version)s is retired.") % {"version": version}, field="version")
     deployment = Deployment(
         name=name, version=version, project=project, backend=backend, flavour=flavour, replicas=replicas,
-        engine_args=engine_args or {}, engine_env=engine_env or {}, external_url=external_url,
+        engine_args=engine_args or {}, external_url=external_url,
         tls_ca=certificates(tls_ca), tls_verify=tls_verify,
         served_name=served_name or version.model.name, drain_seconds=drain_seconds,
     )  # fmt: skip
+    deployment.engine_env = engine_env or {}
     _set_external_key(deployment, external_key)
     _check(deployment)
     return deployment
