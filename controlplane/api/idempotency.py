@@ -22,6 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.record import Actor
+from controlplane.access.asking import standing_in
 from controlplane.models import RememberedAnswer
 from controlplane.sealing import reveal, seal
 
@@ -103,8 +104,12 @@ def _remember(response: Response, actor: Actor, key: str, fingerprint: str) -> N
 
 
 def _fingerprint(request: Request) -> str:
-    """Of all that decides what the request does; the body as it reads, not as it is spaced."""
+    """Of all that decides what the request does; the body as it reads, not as it is spaced.
+
+    The rights of whoever asks belong to it: an answer is not shown again to somebody who may no longer see it.
+    """
     parts = [
+        sorted(map(str, standing_in(request).grants)),
         request.method, request.path, sorted(request.query_params.lists()), request.headers.get("X-Reason", ""),
         request.data,
     ]  # fmt: skip
