@@ -1,9 +1,11 @@
 """Roles are granted by owners, never beyond what they hold; taken away they are gone with the next request."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from audit.models import Event
 from controlplane.models import Project, RoleBinding, User
@@ -191,3 +193,27 @@ def test_last_owner_is_not_disabled(alice_user: User, alice_api: Client) -> None
 def test_only_owners_and_auditors_export() -> None:
     holding = {role for role, held in PERMISSIONS_OF.items() if "audit.export" in held}
     assert holding == {Role.OWNER, Role.AUDITOR}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_owners_cannot_remove_each_other_at_once() -> None:
+    """Each alone would leave the other; together they would leave nobody."""
+    pair = [member(name, Role.OWNER) for name in ("anna", "ben")]
+    clients, ready, answers = [client_of(user) for user in pair], threading.Barrier(2), []
+
+    def remove(client: Client, binding: RoleBinding) -> None:
+        ready.wait(30)
+        answers.append(client.delete(f"/role-bindings/{binding.pk}", {"reason": "mine"}).status_code)
+        connections.close_all()
+
+    others = [user.role_bindings.get() for user in reversed(pair)]
+    threads = [threading.Thread(target=remove, args=both) for both in zip(clients, others, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # The second finds either that it would be the last, or that its sender owns nothing any more.
+    assert 204 in answers
+    assert set(answers) <= {204, 403, 404, 409}
+    assert answers.count(204) == 1
+    assert RoleBinding.objects.filter(role=Role.OWNER, project=None).count() == 1

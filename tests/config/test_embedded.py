@@ -1,5 +1,6 @@
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import psycopg
 import pytest
 import redis
 
-from config import embedded
+from config import embedded, embedded_roles
 
 
 @pytest.fixture
@@ -65,6 +66,39 @@ def test_postgresql_keeps_its_data_over_a_kill(home: Path, running: list) -> Non
     start(embedded.postgres(home), home, running)
     with psycopg.connect(owner_url) as connection:
         assert connection.execute("SELECT answer FROM t").fetchone() == (42,)
+
+
+def test_database_from_before_the_roles_gets_them(home: Path, running: list) -> None:
+    """All belonged to the superuser; it is the owner's now, with what was in it, and the processes are let in."""
+    server = embedded.postgres(home)
+    process = server.start(home / "log")
+    running.append((server, process))
+    superuser = server.url.replace(f"user={embedded_roles.PROCESSES}", f"user={embedded.SUPERUSER}")
+    until_it_answers(superuser)
+    with psycopg.connect(superuser, dbname="postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE signalbox")
+    with psycopg.connect(superuser, autocommit=True) as connection:
+        connection.execute("CREATE TABLE months (id int GENERATED ALWAYS AS IDENTITY, at int) PARTITION BY RANGE (at)")
+        connection.execute("CREATE TABLE january PARTITION OF months FOR VALUES FROM (1) TO (2)")
+        connection.execute("CREATE SEQUENCE alone")
+        connection.execute("INSERT INTO months (at) VALUES (1)")
+    server.wait()
+    server.wait()
+    with psycopg.connect(server.environment["DATABASE_OWNER_URL"], autocommit=True) as owner:
+        assert owner.execute("SELECT at FROM months").fetchall() == [(1,)]
+        owner.execute("CREATE TABLE february PARTITION OF months FOR VALUES FROM (2) TO (3)")
+        owner.execute("DROP SEQUENCE alone")
+    with psycopg.connect(server.url) as processes:
+        assert processes.execute("SELECT current_user").fetchone() == (embedded_roles.PROCESSES,)
+
+
+def until_it_answers(url: str) -> None:
+    for _ in range(200):
+        try:
+            return psycopg.connect(url, dbname="postgres").close()
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+    pytest.fail("PostgreSQL does not answer")
 
 
 def test_valkey_keeps_its_data(home: Path, running: list) -> None:
