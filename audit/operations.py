@@ -48,6 +48,7 @@ class Operation(StrEnum):
     # catalogue
     MODEL_CREATED = "model.created"
     VERSION_CREATED = "version.created"
+    VERSION_PRICED = "version.priced"
     VERSION_RETIRED = "version.retired"
     # deployments
     DEPLOYMENT_CREATED = "deployment.created"

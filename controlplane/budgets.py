@@ -1,11 +1,10 @@
 """Reading the ledger of budgets: how much of each is spent, and whether the ledger adds up."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from django.db import connection
+from django.db.models import Prefetch, prefetch_related_objects
 from django.utils import timezone
 
 from controlplane.models import BudgetAccount, Limit
@@ -54,24 +53,30 @@ class Standing:
         return Budget("", self.dimension, 0).unit == COST
 
 
-def standings(limits: Iterable[Limit]) -> dict[UUID, list[Standing]]:
-    """The budgets of each limit, in one query."""
-    limits = list(limits)
+def current_accounts() -> Prefetch:
+    """The accounts of the present periods, for `standings_of` many limits in one query."""
     now = timezone.now()
-    found = BudgetAccount.objects.filter(limit__in=limits, starts__lte=now, ends__gt=now)
-    accounts = {(account.limit_id, account.dimension): account for account in found}
-    return {limit.pk: [*_standings(limit, accounts)] for limit in limits}
+    present = BudgetAccount.objects.filter(starts__lte=now, ends__gt=now)
+    return Prefetch("accounts", present, to_attr="current_accounts")
 
 
-def _standings(limit: Limit, accounts: dict[tuple[UUID, str], BudgetAccount]) -> Iterable[Standing]:
-    for dimension in DIMENSIONS:
-        if (amount := getattr(limit, dimension)) is None:
-            continue
-        account = accounts.get((limit.pk, dimension))
-        if account is None:
-            yield Standing(dimension, amount, 0, 0, None)
-        else:
-            yield Standing(dimension, amount, account.spent, account.leased, account.ends)
+def standings_of(limit: Limit) -> list[Standing]:
+    """How each budget of the limit stands."""
+    if not hasattr(limit, "current_accounts"):
+        prefetch_related_objects([limit], current_accounts())
+    present: list[BudgetAccount] = limit.current_accounts  # type: ignore[attr-defined]  # prefetched
+    accounts = {account.dimension: account for account in present}
+    return [
+        _standing(dimension, amount, accounts.get(dimension))
+        for dimension in DIMENSIONS
+        if (amount := getattr(limit, dimension)) is not None
+    ]
+
+
+def _standing(dimension: str, amount: int, account: BudgetAccount | None) -> Standing:
+    if account is None:
+        return Standing(dimension, amount, 0, 0, None)
+    return Standing(dimension, amount, account.spent, account.leased, account.ends)
 
 
 def discrepancies() -> list[tuple[object, ...]]:

@@ -20,10 +20,10 @@ from redis.exceptions import RedisError
 from controlplane import route_rules, route_timeouts
 from controlplane.access import scope
 from controlplane.lifecycle import ReplicaState
-from controlplane.models import ApiKey, Deployment, Limit, Project, Replica, Route
+from controlplane.models import ApiKey, Deployment, Limit, ModelVersion, Project, Replica, Route
 from controlplane.models.deployments import Flavour
 from controlplane.sealing import Unopenable, reveal
-from inference.contract import limits, tables
+from inference.contract import budgets, limits, tables
 from inference.contract.engine_keys import EngineKeys
 from inference.contract.keys import engine_key
 
@@ -99,9 +99,18 @@ def _target_entry(deployment: Deployment, weight: int, replicas: list[tables.Rep
 
 
 def limit_table() -> limits.LimitTable:
-    """The limits of projects and routes, as the gateway reads them; those of keys ride with the keys."""
+    """The limits of projects and routes as the gateway reads them, and all prices; those of keys ride with the keys."""
     found = Limit.objects.filter(api_key=None).select_related("project", "route__project").order_by("pk")
-    return limits.LimitTable(tuple(_limit_entry(limit) for limit in found))
+    return limits.LimitTable(tuple(_limit_entry(limit) for limit in found), _prices())
+
+
+def _prices() -> dict[str, budgets.Price]:
+    """Of the versions that cost something."""
+    priced = ModelVersion.objects.exclude(prompt_price_micros=0, completion_price_micros=0).select_related("model")
+    return {
+        str(version): budgets.Price(version.prompt_price_micros, version.completion_price_micros)
+        for version in priced.order_by("pk")
+    }
 
 
 def _limit_entry(limit: Limit) -> limits.LimitEntry:
@@ -116,6 +125,11 @@ def _limit_entry(limit: Limit) -> limits.LimitEntry:
         requests_per_minute=limit.requests_per_minute,
         tokens_per_minute=limit.tokens_per_minute,
         concurrency=limit.concurrency,
+        budgets=tuple(
+            budgets.Budget(str(limit.pk), dimension, amount, settings.TIME_ZONE)
+            for dimension in budgets.DIMENSIONS
+            if (amount := getattr(limit, dimension)) is not None
+        ),
     )
 
 

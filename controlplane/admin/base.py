@@ -43,6 +43,8 @@ class Verb:
     warning: Any = ""
     """what it will cause, shown above the form"""
     offered: Callable[[Any], bool] = lambda _object: True
+    on_platform: bool = False
+    """the permission is needed on the platform, whatever project the object is of"""
 
 
 def may(request: HttpRequest, permission: Permission, project: Project | None) -> bool:
@@ -214,7 +216,7 @@ class ConsoleAdmin(ModelAdmin):
         ]  # fmt: skip
 
     def may_do(self, request: HttpRequest, verb: Verb, subject: Any) -> bool:
-        return may(request, verb.permission, self.project_of(subject))
+        return may(request, verb.permission, None if verb.on_platform else self.project_of(subject))
 
     def facts(self, subject: Any) -> list[tuple[Any, Any]]:
         """(label, value) pairs at the top of the detail page."""

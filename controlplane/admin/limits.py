@@ -3,14 +3,17 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from controlplane.actions.set_limit import authority
 from controlplane.admin.base import ConsoleAdmin, Verb
+from controlplane.budgets import Standing, current_accounts, standings_of
+from controlplane.forms.costs import in_units
 from controlplane.forms.limits import ChangeLimitForm, LimitForm, RemoveLimitForm
 from controlplane.models import ApiKey, Limit, Project
 from controlplane.permissions import Permission
@@ -25,6 +28,7 @@ class LimitAdmin(ConsoleAdmin):
         "requests_per_minute",
         "tokens_per_minute",
         "concurrency",
+        "shown_budgets",
         "updated_at",
     )
     list_select_related = ("project", "api_key__project", "route")
@@ -58,6 +62,14 @@ class LimitAdmin(ConsoleAdmin):
             return _("project on a route") if limit.route else _("project")
         return _("route, all callers together")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Limit]:
+        found: QuerySet[Limit] = super().get_queryset(request)
+        return found.prefetch_related(current_accounts())
+
+    @admin.display(description=_("budgets"))
+    def shown_budgets(self, limit: Limit) -> Any:
+        return format_html_join("", "{}", ((bar(standing),) for standing in standings_of(limit))) or "—"
+
     def added(self, request: HttpRequest, result: Limit) -> HttpResponse:
         messages.success(request, _("The limit of %(name)s was changed.") % {"name": result})
         return HttpResponseRedirect(self.link("change", result.pk))
@@ -71,6 +83,7 @@ class LimitAdmin(ConsoleAdmin):
             (_("requests per minute"), or_unlimited(subject.requests_per_minute)),
             (_("tokens per minute"), or_unlimited(subject.tokens_per_minute)),
             (_("requests at once"), or_unlimited(subject.concurrency)),
+            *((DIMENSION_NAMES[standing.dimension], bar(standing)) for standing in standings_of(subject)),
             (_("created"), subject.created_at),
             (_("changed"), subject.updated_at),
         ]
@@ -80,6 +93,24 @@ class LimitAdmin(ConsoleAdmin):
             return super().verb_done(request, verb, result)
         messages.success(request, verb.done % {"name": result})
         return HttpResponseRedirect(reverse("admin:controlplane_limit_changelist"))
+
+
+DIMENSION_NAMES = {
+    "tokens_per_day": _("tokens per day"),
+    "tokens_per_month": _("tokens per month"),
+    "cost_micros_per_day": _("cost per day"),
+    "cost_micros_per_month": _("cost per month"),
+}
+
+
+def bar(standing: Standing) -> SafeString:
+    """How much of a budget is spent, drawn and in numbers."""
+    spent, amount = ((in_units(number) if standing.is_cost else number) for number in (standing.spent, standing.amount))
+    told = _("%(spent)s of %(amount)s spent") % {"spent": spent, "amount": amount}
+    return format_html(
+        '<span class="sb-budget"><progress max="100" value="{}" aria-label="{}"></progress> {}</span>',
+        standing.percent, DIMENSION_NAMES[standing.dimension], told,
+    )  # fmt: skip
 
 
 def or_unlimited(number: int | None) -> Any:
@@ -101,9 +132,17 @@ def _line(limit: Limit) -> SafeString:
         (_("%(number)s requests/min"), limit.requests_per_minute),
         (_("%(number)s tokens/min"), limit.tokens_per_minute),
         (_("%(number)s at once"), limit.concurrency),
+        (_("%(number)s tokens/day"), limit.tokens_per_day),
+        (_("%(number)s tokens/month"), limit.tokens_per_month),
+        (_("cost %(number)s/day"), _units(limit.cost_micros_per_day)),
+        (_("cost %(number)s/month"), _units(limit.cost_micros_per_month)),
     )
     told = " · ".join(str(text % {"number": number}) for text, number in numbers if number is not None)
     where = f"{limit.route}: " if limit.route else ""
     return format_html(
         '<a href="{}">{}{}</a>', reverse("admin:controlplane_limit_change", args=(limit.pk,)), where, told
     )
+
+
+def _units(micros: int | None) -> Any:
+    return None if micros is None else in_units(micros)

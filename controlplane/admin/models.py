@@ -15,7 +15,8 @@ from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
 from controlplane.admin.base import ConsoleAdmin, Verb, may, may_somewhere
 from controlplane.badges import badge
-from controlplane.forms.models import ModelForm, RetireVersionForm, VersionForm
+from controlplane.forms.costs import in_units
+from controlplane.forms.models import ModelForm, PriceForm, RetireVersionForm, VersionForm
 from controlplane.lifecycle import VersionState
 from controlplane.models import Deployment, Model, ModelVersion, Project
 from controlplane.roles import Permission
@@ -77,6 +78,10 @@ class ModelVersionAdmin(ConsoleAdmin):
     add_title = _("New version")
     verbs = (
         Verb(
+            "price", _("Set prices"), Permission.VERSION_PRICE, PriceForm, _("The prices of %(name)s were set."),
+            icon="payments", on_platform=True,
+        ),
+        Verb(
             "retire", _("Retire"), Permission.VERSION_RETIRE, RetireVersionForm, _("%(name)s was retired."),
             icon="archive", danger=True, warning=_("No new deployment of this version will be possible."),
             offered=lambda version: version.state == VersionState.AVAILABLE,
@@ -109,5 +114,12 @@ class ModelVersionAdmin(ConsoleAdmin):
             (_("model"), model),
             (_("source"), format_html("<code>{}</code>", subject.source)),
             (_("context length"), subject.max_model_len),
+            (_("price of prompts"), in_price(subject.prompt_price_micros)),
+            (_("price of answers"), in_price(subject.completion_price_micros)),
             (_("created"), subject.created_at),
         ]
+
+
+def in_price(micros: int) -> Any:
+    """A price as people read it."""
+    return _("%(price)s a million tokens") % {"price": in_units(micros)} if micros else _("none")

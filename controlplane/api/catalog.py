@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from controlplane.actions.create_model import create_model
 from controlplane.actions.create_version import create_version
 from controlplane.actions.retire_version import retire_version
+from controlplane.actions.set_price import set_price
 from controlplane.api.fields import Body, Choice, Reference, Text, Whole
 from controlplane.api.nouns import BY_NAME, LABEL, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
@@ -18,6 +19,7 @@ from controlplane.lifecycle import VersionState
 from controlplane.models import Model, ModelVersion, Project
 from controlplane.roles import Permission
 from controlplane.text import ONE_LINE
+from inference.contract.budgets import HIGHEST_PRICE
 
 LONGEST_CONTEXT = 100_000_000
 SOURCE = ONE_LINE.replace("^", r"^(/|hf:|modelscope:|external:)", 1)
@@ -59,12 +61,21 @@ class Models(NounViewSet):
         return self.show(model.pk, status.HTTP_201_CREATED)
 
 
+PRICE_HELP = "Of a million tokens, in millionths of a unit of cost; 0: they cost nothing."
+
+
+def _price() -> Whole:
+    return Whole(min_value=0, max_value=HIGHEST_PRICE, required=False, help_text=PRICE_HELP)
+
+
 class VersionShown(Shown):
     model = name_of("model.name")
     model_id = serializers.UUIDField()
     name = serializers.CharField()
     source = serializers.CharField()  # type: ignore[assignment]  # the name is the noun's
     max_model_len = serializers.IntegerField(allow_null=True)
+    prompt_price_micros = serializers.IntegerField(help_text=PRICE_HELP)
+    completion_price_micros = serializers.IntegerField(help_text=PRICE_HELP)
     state = serializers.ChoiceField(VersionState.choices)
 
 
@@ -78,7 +89,9 @@ class VersionCreate(Body):
 
 
 class VersionChange(Body):
-    state = Choice([VersionState.RETIRED.value], help_text="A retired version is deployed no more.")
+    state = Choice([VersionState.RETIRED.value], required=False, help_text="A retired version is deployed no more.")
+    prompt_price_micros = _price()
+    completion_price_micros = _price()
 
 
 class VersionFilters(django_filters.FilterSet):
@@ -112,9 +125,13 @@ class Versions(NounViewSet):
 
     @extend_schema(request=VersionChange, responses=VersionShown)
     def partial_update(self, request: Request, pk: UUID) -> Response:
-        """Retire a version: refused while a deployment runs it. Needs a reason."""
+        """Set its prices; or retire it, which needs a reason and is refused while a deployment runs it."""
         fields = self.body(VersionChange)
-        reason = reason_of(request, fields, required=True)
+        retires = fields.pop("state", None) is not None
+        reason = reason_of(request, fields, required=retires)
         with self.locked(pk) as version:
-            retire_version(version, actor=self.actor(), reason=reason)
+            if fields:
+                set_price(version, actor=self.actor(), reason=reason, **fields)
+            if retires:
+                retire_version(version, actor=self.actor(), reason=reason)
         return self.show(pk)

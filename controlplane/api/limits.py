@@ -4,7 +4,8 @@ from typing import Any
 from uuid import UUID
 
 import django_filters
-from drf_spectacular.utils import extend_schema
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,9 +15,13 @@ from controlplane.actions.set_limit import set_limit
 from controlplane.api.fields import Body, Reference, Whole
 from controlplane.api.nouns import CREATED_AT, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
+from controlplane.budgets import current_accounts, standings_of
 from controlplane.models import ApiKey, Limit, Project, Route
 from controlplane.models.limits import DIMENSIONS, HIGHEST
 from controlplane.roles import Permission
+from inference.contract import budgets
+
+MICROS_HELP = "In millionths of a unit of cost, as the prices of model versions."
 
 
 class NumbersShown(serializers.Serializer[Any]):
@@ -25,22 +30,46 @@ class NumbersShown(serializers.Serializer[Any]):
     requests_per_minute = serializers.IntegerField(allow_null=True)
     tokens_per_minute = serializers.IntegerField(allow_null=True)
     concurrency = serializers.IntegerField(allow_null=True)
+    tokens_per_day = serializers.IntegerField(allow_null=True)
+    tokens_per_month = serializers.IntegerField(allow_null=True)
+    cost_micros_per_day = serializers.IntegerField(allow_null=True, help_text=MICROS_HELP)
+    cost_micros_per_month = serializers.IntegerField(allow_null=True, help_text=MICROS_HELP)
+
+
+class StandingShown(serializers.Serializer[Any]):
+    """How a budget stands in its present day or month; amounts in tokens or in millionths of a unit of cost."""
+
+    dimension = serializers.ChoiceField(budgets.DIMENSIONS)
+    amount = serializers.IntegerField()
+    spent = serializers.IntegerField()
+    leased = serializers.IntegerField(help_text="Held by gateways for requests that run or are expected.")
+    remaining = serializers.IntegerField(help_text="What is not spent; a part of it may be leased.")
+    renews_at = serializers.DateTimeField(allow_null=True, help_text="Null: nothing was asked for yet in this period.")
 
 
 class LimitShown(Shown, NumbersShown):
     project = name_of("project.name")
     api_key = name_of("api_key.key_id", help_text="The public part of the key: sbx_<api_key>_…")
     route = name_of("route.name")
+    budgets = serializers.SerializerMethodField(help_text="How much of each is spent.")
+
+    @extend_schema_field(StandingShown(many=True))
+    def get_budgets(self, limit: Limit) -> Any:
+        return StandingShown(standings_of(limit), many=True).data
 
 
-def _number(text: str) -> Whole:
-    return Whole(min_value=0, max_value=HIGHEST, allow_null=True, required=False, help_text=text)
+def _number(text: str, highest: int = HIGHEST) -> Whole:
+    return Whole(min_value=0, max_value=highest, allow_null=True, required=False, help_text=text)
 
 
 class LimitChange(Body):
     requests_per_minute = _number("Null: unlimited. 0: nothing is let through.")
     tokens_per_minute = _number("Prompt and answer together.")
     concurrency = _number("Requests at once.")
+    tokens_per_day = _number("A budget of prompts and answers together, renewed at midnight.", budgets.HIGHEST)
+    tokens_per_month = _number("The same, renewed on the first of the month.", budgets.HIGHEST)
+    cost_micros_per_day = _number(MICROS_HELP, budgets.HIGHEST)
+    cost_micros_per_month = _number(MICROS_HELP, budgets.HIGHEST)
 
 
 class LimitSet(LimitChange):
@@ -79,6 +108,9 @@ class Limits(NounViewSet):
     filterset_class = LimitFilters
     ordering_fields = CREATED_AT
     default_ordering = "-created_at"
+
+    def shaped(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return super().shaped(rows).prefetch_related(current_accounts())
 
     @extend_schema(request=LimitSet, responses={201: LimitShown})
     def create(self, request: Request) -> Response:

@@ -10,7 +10,9 @@ from audit.operations import Operation
 from audit.partitions import month_after
 from audit.record import Target, record
 from controlplane import actors, publish
+from controlplane.budgets import discrepancies
 from controlplane.doctor.findings import Finding, fail, first_line, ok, warn
+from controlplane.models import Limit, ModelVersion
 from inference.contract.events import ROWS, TABLE
 
 OLDEST_POSTGRESQL = 140000
@@ -116,3 +118,25 @@ def tables() -> Finding:
     if not published:
         return fail("tables", "the gateway's tables are not in Redis", "the worker publishes them: see worker and beat")
     return ok("tables", "published for the gateway")
+
+
+def budgets() -> Finding:
+    """The ledger keeps every sum twice; and a budget of cost needs prices to count by."""
+    try:
+        wrong = discrepancies()
+        priced = ModelVersion.objects.exclude(prompt_price_micros=0, completion_price_micros=0)
+        costs = Limit.objects.exclude(cost_micros_per_day=None, cost_micros_per_month=None).exists()
+        unpriced = sorted(
+            str(version)
+            for version in ModelVersion.objects.filter(deployments__targets__weight__gt=0)
+            .exclude(pk__in=priced).select_related("model").distinct()
+        ) if costs else []  # fmt: skip
+    except DatabaseError:
+        return fail("budgets", "unknown", _NO_DATABASE)
+    if wrong:
+        what = f"{len(wrong)} accounts of the ledger do not add up, the first of limit {wrong[0][0]}"
+        return fail("budgets", what, "report this, with that limit's rows of budget_account, _slice and _line")
+    if unpriced:
+        what = f"there are budgets of cost, but {', '.join(unpriced[:5])} cost nothing"
+        return warn("budgets", what, "set their prices, or nothing is counted against those budgets")
+    return ok("budgets", "the ledger adds up")

@@ -19,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     data.migrations,
     data.register,
     data.partitions,
+    data.budgets,
     secrets.sealed,
     machine.clock,
     data.redis,

@@ -9,10 +9,13 @@ from audit.record import Actor
 from controlplane.actions.create_model import create_model
 from controlplane.actions.create_version import create_version
 from controlplane.actions.retire_version import retire_version
+from controlplane.actions.set_price import PRICES, set_price
 from controlplane.models import Model, ModelVersion, Project
 from controlplane.roles import Permission
+from inference.contract.budgets import HIGHEST_PRICE
 
 from .base import ActionForm
+from .costs import CostField
 
 
 class ModelForm(ActionForm):
@@ -70,6 +73,25 @@ class VersionForm(ActionForm):
             values["model"], name=values["name"], source=values["source"], max_model_len=values["max_model_len"],
             actor=actor, reason=self.why,
         )  # fmt: skip
+
+
+class PriceForm(ActionForm):
+    testid = "price-form"
+
+    prompt_price_micros = CostField(
+        label=_("A million tokens of prompts"), highest=HIGHEST_PRICE,
+        help_text=_("In any unit, as long as all prices and budgets are meant in the same; 0: they cost nothing."),
+    )  # fmt: skip
+    completion_price_micros = CostField(label=_("A million tokens of answers"), highest=HIGHEST_PRICE)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in PRICES:
+            self.fields[name].initial = getattr(self.subject, name)
+
+    def perform(self, actor: Actor) -> ModelVersion:
+        prices = {name: self.cleaned_data[name] for name in PRICES}
+        return set_price(self.subject, **prices, actor=actor, reason=self.why)
 
 
 class RetireVersionForm(ActionForm):

@@ -47,7 +47,7 @@ def permitted(holds: Standing, name: str, world: World) -> bool:
         return True
     if name in NEEDING or name.endswith(("_changelist", "_add", "_roles", "_user_do_grant")):
         return bool(reach(holds, needed))
-    of_platform = name.startswith("controlplane_user_do_")
+    of_platform = name.startswith("controlplane_user_do_") or name == "controlplane_modelversion_do_price"
     return decide(holds, needed, None if of_platform else world.project.pk).allowed
 
 

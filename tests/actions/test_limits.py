@@ -6,6 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from redis import Redis
@@ -16,9 +17,12 @@ from controlplane import publish
 from controlplane.actions.delete_route import delete_route
 from controlplane.actions.remove_limit import remove_limit
 from controlplane.actions.set_limit import set_limit
-from controlplane.errors import Invalid
-from controlplane.models import Limit
+from controlplane.actions.set_price import set_price
+from controlplane.errors import Invalid, NotAllowed
+from controlplane.models import Limit, RoleBinding, User
+from controlplane.roles import Role
 from inference.contract import limits, tables
+from inference.contract.budgets import Budget, Price
 from inference.contract.limits import PLATFORM, LimitEntry
 from tests import factories
 
@@ -160,3 +164,28 @@ def test_limits_go_with_their_route(
     assert published(redis) == ()
     assert key_limits(redis, key.key_id) == ()
     assert sorted(events()[-1].detail["limits"]) == sorted(["smol", f"{key} × smol"])
+
+
+def test_budgets_and_prices_reach_the_gateway(
+    alice: Actor, redis: Redis, django_capture_on_commit_callbacks: Commit
+) -> None:
+    version, project = factories.VersionFactory(model__name="smol", name="v1"), factories.ProjectFactory()
+    with django_capture_on_commit_callbacks(execute=True):
+        limit = set_limit(project=project, tokens_per_day=1000, actor=alice)
+        set_price(version, prompt_price_micros=3, completion_price_micros=5, actor=alice)
+    table = limits.decode_table(redis.get(limits.TABLE))
+    assert table.limits[0].budgets == (Budget(str(limit.pk), "tokens_per_day", 1000, settings.TIME_ZONE),)
+    assert table.prices == {"smol:v1": Price(3, 5)}
+
+
+def test_price_of_a_projects_own_model_is_the_platforms_word(charlie: Actor, charlie_user: User) -> None:
+    """Or its people would make everything cost nothing, and their budget would bind nobody."""
+    version = factories.VersionFactory(model__project=factories.ProjectFactory())
+    RoleBinding.objects.create(user=charlie_user, role=Role.OWNER, project=version.model.project)
+    with pytest.raises(NotAllowed):
+        set_price(version, prompt_price_micros=0, actor=charlie)
+
+
+def test_unknown_limit_is_a_mistake(alice: Actor) -> None:
+    with pytest.raises(TypeError, match="tokens_per_year"):
+        set_limit(project=factories.ProjectFactory(), tokens_per_year=1, actor=alice)

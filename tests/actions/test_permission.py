@@ -43,6 +43,7 @@ from controlplane.actions.rotate_master_key import rotate_master_key
 from controlplane.actions.rotate_token import rotate_token
 from controlplane.actions.scale_deployment import scale_deployment
 from controlplane.actions.set_limit import set_limit
+from controlplane.actions.set_price import set_price
 from controlplane.actions.set_route import change_route, create_route
 from controlplane.actions.unlock_user import unlock_user
 from controlplane.errors import NotAllowed
@@ -80,6 +81,7 @@ ATTEMPTS: dict[str, Callable[[Actor], Any]] = {
     "change_project": lambda actor: change_project(factories.ProjectFactory(), title="t", actor=actor),
     "create_model": lambda actor: create_model(name="m", actor=actor),
     "create_version": lambda actor: create_version(factories.ModelFactory(), name="v", source="/x", actor=actor),
+    "set_price": lambda actor: set_price(factories.VersionFactory(), prompt_price_micros=1, actor=actor),
     "retire_version": lambda actor: retire_version(factories.VersionFactory(), actor=actor, reason="r"),
     "create_deployment": lambda actor: create_deployment(name="d", version=factories.VersionFactory(), actor=actor),
     "change_deployment": lambda actor: change_deployment(factories.DeploymentFactory(), drain_seconds=1, actor=actor),

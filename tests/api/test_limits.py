@@ -1,13 +1,15 @@
 """``/limits``: set for a subject, changed in part, removed with a reason."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from audit.models import Event
-from controlplane.models import Limit
+from controlplane.models import BudgetAccount, Limit
 from tests.api.conftest import Client
-from tests.factories import ApiKeyFactory, LimitFactory, ProjectFactory, RouteFactory
+from tests.factories import ApiKeyFactory, LimitFactory, ProjectFactory, RouteFactory, VersionFactory
 
 pytestmark = pytest.mark.django_db
 Events = Callable[[], list[Event]]
@@ -89,3 +91,43 @@ def test_list_by_subject(alice_api: Client) -> None:
     assert len(alice_api.get("/limits").json()["results"]) == 2
     for query in (f"api_key={key.key_id}", "project=team-a"):
         assert len(alice_api.get(f"/limits?{query}").json()["results"]) == 1
+
+
+def account(limit: Limit, dimension: str = "tokens_per_day", *, days_ago: int = 0, **sums: int) -> BudgetAccount:
+    starts = timezone.now() - timedelta(days=days_ago, hours=1)
+    return BudgetAccount.objects.create(
+        limit=limit, dimension=dimension, period=f"{days_ago} days ago", starts=starts,
+        ends=starts + timedelta(days=1), **sums,
+    )  # fmt: skip
+
+
+def test_budgets_are_set_and_told(alice_api: Client) -> None:
+    project = ProjectFactory(name="team-a")
+    body = alice_api.post("/limits", {"project": "team-a", "tokens_per_day": 1000, "cost_micros_per_month": 5}).json()
+    assert (body["tokens_per_day"], body["cost_micros_per_month"], body["tokens_per_month"]) == (1000, 5, None)
+    account(project.limits.get(), spent=300, leased=100)
+    account(project.limits.get(), days_ago=2, spent=999)
+    (day, month) = alice_api.get(f"/limits/{body['id']}").json()["budgets"]
+    assert day.pop("renews_at")
+    assert day == {"dimension": "tokens_per_day", "amount": 1000, "spent": 300, "leased": 100, "remaining": 700}
+    assert (month["dimension"], month["spent"], month["renews_at"]) == ("cost_micros_per_month", 0, None)
+
+
+def test_budget_larger_than_can_be_counted_is_refused(alice_api: Client) -> None:
+    response = alice_api.post("/limits", {"project": ProjectFactory().name, "tokens_per_day": 10**15 + 1})
+    assert response.status_code == 400
+
+
+def test_limit_with_accounts_can_be_removed(alice_api: Client) -> None:
+    limit = LimitFactory(project=ProjectFactory(), tokens_per_day=10)
+    account(limit, spent=5)
+    assert alice_api.delete(f"/limits/{limit.pk}", {"reason": "over"}).status_code == 204
+    assert not BudgetAccount.objects.exists()
+
+
+def test_prices_of_a_version(alice_api: Client, events: Events) -> None:
+    version = VersionFactory()
+    response = alice_api.patch(f"/versions/{version.pk}", {"prompt_price_micros": 2_500_000})
+    assert response.status_code == 200, response.content
+    assert (response.json()["prompt_price_micros"], response.json()["completion_price_micros"]) == (2_500_000, 0)
+    assert events()[-1].changes == {"prompt_price_micros": [0, 2_500_000]}

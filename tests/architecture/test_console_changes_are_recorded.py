@@ -54,6 +54,9 @@ FORMS: dict[str, Form] = {
     "project change": Form(lambda: {"title": "new"}, factories.ProjectFactory),
     "model add": Form(lambda: {"name": "m"}),
     "modelversion add": Form(lambda: {"model": factories.ModelFactory().pk, "name": "v", "source": "hf:org/m"}),
+    "modelversion price": Form(
+        lambda: {"prompt_price_micros": "2.5", "completion_price_micros": "10"}, factories.VersionFactory
+    ),
     "modelversion retire": Form(reason, factories.VersionFactory),
     "deployment add": Form(lambda: {"name": "d", "version": factories.VersionFactory().pk}),
     "deployment scale": Form(lambda: {"replicas": 3}, factories.DeploymentFactory),

@@ -90,3 +90,15 @@ def test_limits_of_the_key() -> None:
 def test_bad_limit_makes_no_key() -> None:
     assert run("create_key", "--rpm", "-1").err.startswith("requests_per_minute: ")
     assert not ApiKey.objects.exists()
+
+
+def test_budgets_of_the_key() -> None:
+    run("create_key", "--budget-tokens-day", "1000", "--budget-cost-month", "12.50")
+    limit = ApiKey.objects.get().limits.get()
+    assert (limit.tokens_per_day, limit.cost_micros_per_month) == (1000, 12_500_000)
+
+
+@pytest.mark.parametrize("text", ["-1", "1e3", "0.1234567", "much"])
+def test_bad_cost_is_refused(text: str) -> None:
+    assert run("create_key", f"--budget-cost-day={text}").status == 1
+    assert not ApiKey.objects.exists()

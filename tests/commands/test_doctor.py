@@ -20,9 +20,9 @@ from controlplane import publish
 from controlplane.doctor import data, machine, processes
 from controlplane.doctor import round as doctors_round
 from controlplane.doctor.findings import Finding, Level, ok
-from controlplane.models import DeploymentStatus
+from controlplane.models import BudgetAccount, DeploymentStatus
 from tests.commands.run import run
-from tests.factories import DeploymentFactory, ReplicaFactory
+from tests.factories import DeploymentFactory, LimitFactory, ProjectFactory, ReplicaFactory, TargetFactory
 
 CLOSED = "http://127.0.0.1:9"
 NO_REDIS = Redis(port=9, socket_connect_timeout=0.1)
@@ -271,3 +271,21 @@ def test_every_check_is_in_the_round() -> None:
     lines = run("doctor").out.splitlines()
     assert len(lines) >= len(doctors_round.CHECKS)
     assert all(line.startswith(("ok  ", "warn", "fail")) for line in lines)
+
+
+@pytest.mark.django_db
+def test_ledger_that_does_not_add_up() -> None:
+    limit = LimitFactory(project=ProjectFactory(), tokens_per_day=10)
+    assert level(data.budgets()) == "ok"
+    now = timezone.now()
+    BudgetAccount.objects.create(limit=limit, dimension="tokens_per_day", period="p", starts=now, ends=now, spent=1)
+    assert level(data.budgets()) == "fail"
+
+
+@pytest.mark.django_db
+def test_budget_of_cost_without_prices() -> None:
+    target = TargetFactory()
+    LimitFactory(route=target.route, cost_micros_per_day=10)
+    finding = data.budgets()
+    assert level(finding) == "warn"
+    assert str(target.deployment.version) in finding.what

@@ -1,9 +1,12 @@
 """Limits in the console: listed, set, changed, removed, and shown with the key."""
 
-import pytest
+from datetime import timedelta
 
-from controlplane.models import Limit
-from tests.factories import ApiKeyFactory, LimitFactory, ProjectFactory, RouteFactory
+import pytest
+from django.utils import timezone
+
+from controlplane.models import BudgetAccount, Limit
+from tests.factories import ApiKeyFactory, LimitFactory, ProjectFactory, RouteFactory, VersionFactory
 
 from .pages import errors, text, url
 
@@ -66,3 +69,35 @@ def test_in_chinese(alice_console):
     alice_console.cookies["django_language"] = "zh-hans"
     page = text(alice_console.get(url("controlplane_limit_changelist"), headers={"accept-language": "zh-hans"}))
     assert "限额" in page
+
+
+def test_budget_is_set_in_units_and_drawn(alice_console):
+    project = ProjectFactory()
+    sent = {"project": project.pk, "cost_micros_per_day": "12.50", "tokens_per_month": "1000"}
+    assert alice_console.post(url("controlplane_limit_add"), sent).status_code == 302
+    limit = Limit.objects.get()
+    assert (limit.cost_micros_per_day, limit.tokens_per_month) == (12_500_000, 1000)
+    account = {"dimension": "cost_micros_per_day", "period": "today", "spent": 5_000_000}
+    now = timezone.now()
+    BudgetAccount.objects.create(limit=limit, starts=now - timedelta(hours=1), ends=now + timedelta(hours=1), **account)
+    for page in (url("controlplane_limit_change", limit.pk), url("controlplane_limit_changelist")):
+        shown = text(alice_console.get(page))
+        assert "5 of 12.5 spent" in shown
+        assert '<progress max="100" value="40"' in shown
+    assert 'value="12.5"' in text(alice_console.get(url("controlplane_limit_do_change", limit.pk)))
+
+
+@pytest.mark.parametrize("sent", ["-1", "0.0000001", "1e99", "a"])
+def test_cost_that_is_none_is_refused(sent, alice_console):
+    answer = alice_console.post(
+        url("controlplane_limit_add"), {"project": ProjectFactory().pk, "cost_micros_per_day": sent}
+    )
+    assert "cost_micros_per_day" in errors(answer)
+
+
+def test_prices_of_a_version(alice_console):
+    version = VersionFactory()
+    path = url("controlplane_modelversion_do_price", version.pk)
+    sent = {"prompt_price_micros": "2.5", "completion_price_micros": "0"}
+    assert alice_console.post(path, sent).status_code == 302
+    assert "2.5 a million tokens" in text(alice_console.get(url("controlplane_modelversion_change", version.pk)))
