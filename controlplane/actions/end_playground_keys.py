@@ -6,6 +6,7 @@ from django.utils import timezone
 from audit.operations import Operation
 from audit.record import Actor, record
 from controlplane import publish
+from controlplane.access import scope
 from controlplane.actions.base import target_of
 from controlplane.models import ApiKey, User
 
@@ -14,10 +15,12 @@ NAME = "playground"
 
 
 @transaction.atomic
+@scope.everything()
 def end_playground_keys(user: User, *, actor: Actor) -> int:
     """Revoke the keys that the console made for this person's questions; it makes another one when it needs one.
 
-    They go with the person's session, whoever ends it, so this asks for no permission of its own.
+    They go with the person's session, whoever ends it, so this asks for no permission of its own and sees them wherever
+    they are.
     """
     mine = ApiKey.objects.usable().filter(name=NAME, created_by=user.username, expires_at__isnull=False)
     keys = list(mine.select_for_update(of=("self",)).select_related("project"))
