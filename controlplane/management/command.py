@@ -1,7 +1,7 @@
 """How the commands that scripts use behave: the result alone on standard output, one clear line on standard error."""
 
 import json
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, ProgrammingError
 
 from controlplane.errors import Invalid, Refused
+from controlplane.text import composed, unusable_character
+
+LONGEST_REASON = 500
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,14 @@ class ScriptCommand(BaseCommand):
     Refusals, an unreachable or unmigrated database and `CommandError` end it with status 1 and one line, no traceback.
     """
 
+    takes_reason = False
+    """it changes something: ``--reason`` goes into the register with it"""
     requires_system_checks: list[str] = []  # `manage.py check` is a command of its own
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print all that is known, as one JSON object")
+        if self.takes_reason:
+            parser.add_argument("--reason", type=reason, default="", help="why; goes into the audit register")
         self.add_own_arguments(parser)
 
     def add_own_arguments(self, parser: ArgumentParser) -> None:
@@ -46,6 +53,15 @@ class ScriptCommand(BaseCommand):
             self.stdout.write(text)
         if result.exit_status:
             raise SystemExit(result.exit_status)
+
+
+def reason(text: str) -> str:
+    """A reason as the register keeps it: one line that shows all it holds."""
+    if character := unusable_character(text):
+        raise ArgumentTypeError(f"the character {character} is not allowed")
+    if len(text) > LONGEST_REASON:
+        raise ArgumentTypeError(f"at most {LONGEST_REASON} characters")
+    return composed(text)
 
 
 def _in_one_line(answer: Any) -> Result:

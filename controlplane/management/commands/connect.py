@@ -12,6 +12,7 @@ from controlplane.management.command import Result, ScriptCommand
 
 
 class Command(ScriptCommand):
+    takes_reason = True
     help = "Register an OpenAI-compatible engine that Signalbox does not start, and route to it."
 
     def add_own_arguments(self, parser: ArgumentParser) -> None:
@@ -44,6 +45,7 @@ class Command(ScriptCommand):
         ca: Path | None,
         insecure: bool,
         key_file: Path | None,
+        reason: str,
         **_: Any,
     ) -> Result:
         url = engine_root(url)
@@ -51,7 +53,7 @@ class Command(ScriptCommand):
         key = _text(key_file, "a key").strip() if key_file else None
         deployment, routed = connect_engine(
             url, model=model or _only_model(url, tls, key or ""), route=route, weight=weight, tls=tls, key=key,
-            actor=actors.command_line(),
+            actor=actors.command_line(), reason=reason,
         )  # fmt: skip
         return Result(
             deployment.name,

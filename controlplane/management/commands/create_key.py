@@ -46,6 +46,7 @@ def cost(text: str) -> int:
 
 
 class Command(ScriptCommand):
+    takes_reason = True
     help = "Make a key for the gateway and print it; it is shown this once and stored nowhere."
 
     def add_own_arguments(self, parser: ArgumentParser) -> None:
@@ -64,17 +65,17 @@ class Command(ScriptCommand):
 
     def answer(
         self, *, project: str, name: str, routes: str, endpoints: str, cidrs: str, expires: timedelta | None,
-        **more: Any,
+        reason: str, **more: Any,
     ) -> Result:  # fmt: skip
         limits = {what: number for what in DIMENSIONS if (number := more[what]) is not None}
         actor = actors.command_line()
         with transaction.atomic():
             key, token = create_api_key(
                 project=_project(project), name=name, routes=_parts(routes), endpoints=_parts(endpoints),
-                cidrs=_parts(cidrs), expires_at=_end(expires), actor=actor,
+                cidrs=_parts(cidrs), expires_at=_end(expires), actor=actor, reason=reason,
             )  # fmt: skip
             if limits:
-                set_limit(api_key=key, **limits, actor=actor)
+                set_limit(api_key=key, **limits, actor=actor, reason=reason)
         data = {
             "key": token, "id": str(key.pk), "key_id": key.key_id, "project": project, "name": name,
             "routes": key.routes, "endpoints": key.endpoints, "cidrs": key.cidrs,
