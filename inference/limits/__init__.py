@@ -35,8 +35,31 @@ itself, a hanging one after a quarter of a second, and from then on decisions ar
 **Requests that Redis may or may not have counted** (the connection broke before its answer) are decided again alone;
 what Redis counted for them is given back to nobody: it leaves the window by itself, and the slot lapses.
 
-A budget per day or month is not decided here. Its leased slice would be one more counter that `admit.lua` looks at and
-takes from, refilled from PostgreSQL outside the request.
+**Budgets** (so much a day or a month) live in PostgreSQL's ledger (`inference.contract.budgets`). It grants *slices*.
+A slice lies in Redis, for all gateways together, and is one more counter that `admit.lua` looks at and takes from in
+the same step: what a request can cost at most is reserved there, and settled to what it did cost. So a request meets
+Redis only; `Budgets` leases more before a slice is empty. Only a request that finds too little waits for the ledger,
+a quarter of a second at most, together with all others; when the ledger says that nothing is left, that is believed
+for a second, and a refusal costs no question. A request belongs to the period in which it was admitted.
+
+Everything is said in totals that only grow, so nothing is counted twice or lost by being said again: the ledger says
+what it granted to a holder in all, each process says what it spent in all (`slices.Party`). That settles the rest:
+
+- *a gateway dies:* its reservations stand under its name in each slice. Once it has not shown itself to Redis or to
+  the ledger for the lease (30 s), any other gives them back and tells the ledger what it had spent. What it died with
+  before it could tell either, a moment's worth, and the requests that died with it, are charged to nobody.
+- *a connection breaks:* whether Redis heard the last words is unknown, so the totals of those slices are said again.
+- *Redis is lost:* a gateway leases for itself, exactly what its requests need, and decides in memory.
+- *its counters are gone:* what the lost generation was granted counts as spent until each of its gateways has said
+  its last word, which needs its last request to end; then the rest is free again. Should one of them have died
+  before, only it could have told, so the rest of those slices stays spent until the period ends: slices are small.
+- *PostgreSQL is away:* the slices that there are are used up, then the answer is 503. So it is for a gateway that has
+  never reached it. Never unlimited.
+- *a gateway sleeps for longer than the lease* and goes on: what is running is reserved anew, if need be
+  beyond the grant.
+
+An engine may count more tokens for a prompt than were estimated: that is charged, and is the other way, beside that
+sleep, in which a budget can be passed.
 """
 
 from .answers import BudgetExhausted, Lease, LimitError, LimitExceeded, LimitsUnavailable
