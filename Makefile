@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 SOURCES := config controlplane audit workers inference tests bench manage.py
 
-.PHONY: help up setup check test soak bench format lock messages
+.PHONY: help up setup check test soak bench audit format lock messages
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,7 @@ setup: ## the virtual environment with the development tools
 check: setup ## format, lint, types, import contracts, migrations, settings, templates
 	$(VENV)/ruff format --check $(SOURCES)
 	$(VENV)/ruff check $(SOURCES)
+	$(VENV)/bandit -q -ll -r config controlplane audit workers inference manage.py 2>/dev/null
 	$(VENV)/python -m config.dry -m mypy
 	$(VENV)/lint-imports
 	$(VENV)/python -m config.dry manage.py makemigrations --check --dry-run
@@ -34,6 +35,9 @@ bench: setup ## the gateway against nginx, the limiter, 100,000 keys and long li
 	$(VENV)/python -m bench.limiter
 	$(VENV)/python -m bench.keys
 	$(VENV)/python -m bench.lists
+
+audit: setup ## known weaknesses of the pinned packages, where an advisory source can be reached
+	@$(VENV)/python -m config.advisories
 
 format: setup ## mend what tools can mend
 	$(VENV)/ruff check --fix $(SOURCES)

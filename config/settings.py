@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from django.templatetags.static import static
-from django.urls import reverse_lazy
+from django.urls import reverse, reverse_lazy
 
 from config import env
 from config.databases import celery_broker, django_database
@@ -43,6 +43,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "controlplane.response_headers.response_headers_middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -101,9 +102,10 @@ LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 SESSION_ENGINE = "controlplane.sessions"
 SESSION_COOKIE_AGE = 12 * 3600
-# Two instances on one host share its cookie jar, whatever their ports: the names keep them apart.
-SESSION_COOKIE_NAME = f"signalbox_session_{env.integer('SIGNALBOX_CONSOLE_PORT', 8000)}"
-CSRF_COOKIE_NAME = f"signalbox_csrf_{env.integer('SIGNALBOX_CONSOLE_PORT', 8000)}"
+# Two instances on one host share its cookie jar, whatever their ports: the names keep them apart. With __Host- in front
+# browsers take them from this very host only, never from a neighbour below the same domain.
+COOKIES = f"{'' if PLAIN_HTTP else '__Host-'}signalbox_%s_{env.integer('SIGNALBOX_CONSOLE_PORT', 8000)}"
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = COOKIES % "session", COOKIES % "csrf"
 
 # Transport, as the deployment checklist asks.
 SECURE_SSL_REDIRECT = not PLAIN_HTTP
@@ -111,6 +113,8 @@ SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # probes and scrapers 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not PLAIN_HTTP
 SECURE_HSTS_SECONDS = 0 if PLAIN_HTTP else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not PLAIN_HTTP
+# Whose X-Forwarded-For and -Proto are believed; the address counts failed attempts and stands in the register.
+TRUSTED_PROXIES = env.words("SIGNALBOX_TRUSTED_PROXIES")
 SECURE_PROXY_SSL_HEADER = (
     ("HTTP_X_FORWARDED_PROTO", "https") if env.boolean("SIGNALBOX_BEHIND_PROXY", default=False) else None
 )
@@ -120,6 +124,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 
 # Languages and files.
 LANGUAGE_CODE = "en"
+LANGUAGE_COOKIE_SECURE, LANGUAGE_COOKIE_HTTPONLY, LANGUAGE_COOKIE_SAMESITE = not PLAIN_HTTP, True, "Lax"
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = ["config.formats"]
@@ -205,7 +210,7 @@ UNFOLD = {
     "SITE_URL": None,
     "SITE_ICON": lambda request: static("signalbox/icon.svg"),
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("signalbox/icon.svg")}],
-    "STYLES": [lambda request: static("signalbox/console.css")],
+    "STYLES": [lambda request: reverse("admin:theme"), lambda request: static("signalbox/console.css")],
     "SCRIPTS": [
         lambda request: static("signalbox/console.js"),
         lambda request: static("signalbox/live.js"),

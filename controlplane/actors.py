@@ -3,6 +3,7 @@
 import getpass
 import re
 import secrets
+from ipaddress import ip_address
 from typing import Literal
 
 from django.http import HttpRequest
@@ -32,10 +33,18 @@ def from_request(request: HttpRequest, *, source: Literal["ui", "api"], auth_met
         name=user.get_username(),
         source=source,
         auth_method=auth_method if known else "",
-        ip=request.META.get("REMOTE_ADDR") or None,
+        ip=address_of(request),
         client=request.headers.get("User-Agent", "")[:_LONGEST_CLIENT],
         request_id=request_id(request),
     )
+
+
+def address_of(request: HttpRequest) -> str | None:
+    """Where a request came from; None for what is no address, as on a Unix socket."""
+    try:
+        return str(ip_address(request.META.get("REMOTE_ADDR", ""))).partition("%")[0]
+    except ValueError:
+        return None
 
 
 def _kind(user: object) -> Literal["user", "service_account", "anonymous"]:

@@ -55,7 +55,7 @@ def last_seen_middleware(handle: Handler) -> Handler:
         response = handle(request)
         session = getattr(request.session, "user_session", None)
         if session is not None:
-            last_seen.of_session(session, request.META.get("REMOTE_ADDR"), timezone.now())
+            last_seen.of_session(session, actors.address_of(request), timezone.now())
         return response
 
     return middleware
@@ -65,5 +65,5 @@ def _must_change_first(request: HttpRequest) -> bool:
     console = reverse("admin:index")
     if not request.path.startswith(console) or not getattr(request.user, "must_change_password", False):
         return False
-    allowed = {reverse("admin:password_change"), reverse("admin:logout"), reverse("admin:jsi18n")}
+    allowed = {reverse(f"admin:{name}") for name in ("password_change", "logout", "jsi18n", "theme")}
     return request.path not in allowed

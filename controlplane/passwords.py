@@ -6,7 +6,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
 from django.utils import timezone
 
-from controlplane import attempts, sign_ins
+from controlplane import actors, attempts, sign_ins
 from controlplane.models import User
 
 LONGEST_PASSWORD = 1024  # a longer one is nobody's, and hashing it would only cost time
@@ -20,7 +20,7 @@ class PasswordBackend(ModelBackend):
     ) -> User | None:
         if not username or password is None:
             return None
-        address = request.META.get("REMOTE_ADDR") or None if request else None
+        address = actors.address_of(request) if request else None
         attempts.admit(username, address, timezone.now())
         user = None
         if len(password) <= LONGEST_PASSWORD:

@@ -36,7 +36,7 @@ def _signed_in(request: HttpRequest, user: User, **_kwargs: Any) -> None:
     if earlier := request.session.get(USER_SESSION):
         UserSession.objects.filter(pk=earlier).end(UserSession.End.SIGNED_OUT, now)
     session = UserSession.objects.create(
-        user=user, kind=UserSession.Kind.CONSOLE, address=request.META.get("REMOTE_ADDR") or None,
+        user=user, kind=UserSession.Kind.CONSOLE, address=actors.address_of(request),
         device=request.headers.get("User-Agent", "")[:LONGEST_DEVICE], last_seen_at=now,
         expires_at=request.session.get_expiry_date(),
     )  # fmt: skip

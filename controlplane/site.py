@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.views import LogoutView
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, path, reverse_lazy
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
@@ -12,6 +12,7 @@ from unfold.sites import UnfoldAdminSite
 
 from controlplane.forms.sign_in import SignInForm
 from controlplane.roles import Permission
+from controlplane.views.theme import stylesheet
 
 
 class ConsoleSite(UnfoldAdminSite):
@@ -23,10 +24,22 @@ class ConsoleSite(UnfoldAdminSite):
     login_form = SignInForm
     enable_nav_sidebar = True
 
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Without the colours: they stand in `theme`."""
+        context: dict[str, Any] = super().each_context(request)
+        return context | {"colors": {}, "border_radius": ""}
+
+    def theme(self, request: HttpRequest) -> HttpResponse:
+        colors, radius = self._get_colors("COLORS", request), self._get_config("BORDER_RADIUS", request)
+        return stylesheet(request, colors, radius or "")
+
     def extra_urls(self) -> list[URLPattern | URLResolver]:
+        from controlplane import shown_once  # noqa: PLC0415
         from controlplane.views import overview, playground  # noqa: PLC0415 - models are not loaded yet up there
 
         return [
+            path("theme.css", self.theme, name="theme"),
+            path("shown-once/<str:ticket>/", self.admin_view(shown_once.page), name="shown_once"),
             path("overview/live/", self.admin_view(overview.live), name="overview_live"),
             path("playground/", self.admin_view(playground.page), name="playground"),
             path("playground/answer/", self.admin_view(playground.answer), name="playground_answer"),

@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from inference import metrics
 from inference.config import Config
 
-EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - what to ask instead of them
+EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # nosec B104  # noqa: S104 - what to ask instead of them
 
 
 class _Server(ThreadingHTTPServer):

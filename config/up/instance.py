@@ -55,7 +55,7 @@ class Instance:
     @property
     def host(self) -> str:
         """The address to show: one that works on this machine."""
-        return "127.0.0.1" if self.bind in {"", "0.0.0.0", "::"} else self.bind  # noqa: S104 - compared, not bound
+        return "127.0.0.1" if self.bind in {"", "0.0.0.0", "::"} else self.bind  # nosec B104  # noqa: S104 - compared, not bound
 
     @property
     def console_url(self) -> str:

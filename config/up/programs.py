@@ -37,7 +37,7 @@ def of_signalbox(instance: Instance) -> list[Program]:
         Program("console", (
             python, "-m", "uvicorn", "config.asgi:application", "--host", instance.bind,
             "--port", str(instance.console_port), "--no-access-log", "--timeout-graceful-shutdown", "5",
-            "--no-server-header", "--lifespan", "off",
+            "--no-server-header", "--no-proxy-headers", "--lifespan", "off",
         ), priority=100),
         Program("gateway", (python, "-m", "inference"), priority=100, stop_wait=30),
         Program("worker", (

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-import xmlrpc.client
+import xmlrpc.client  # nosec B411
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path

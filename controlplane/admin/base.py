@@ -14,12 +14,11 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.cache import add_never_cache_headers
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
-from controlplane import actors
+from controlplane import actors, shown_once
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
 from controlplane.errors import Refused
@@ -152,11 +151,9 @@ class ConsoleAdmin(ModelAdmin):
         return HttpResponseRedirect(self.link("change", result.pk))
 
     def show_once(self, request: HttpRequest, name: str, secret: str, more: dict[str, Any]) -> HttpResponse:
-        """The only page that ever shows a secret: the answer to the POST itself, so that no URL leads to it."""
+        """Lead to the only page that ever shows a secret. `more` holds plain values."""
         context = {"secret": secret, "heading": name, "crumbs": self.crumbs(), "done": self.link("changelist"), **more}
-        response = self.page(request, "console/secret.html", context)
-        add_never_cache_headers(response)
-        return response
+        return shown_once.keep(request, context)
 
     def detail_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
         subject = self.find(request, object_id)

@@ -9,7 +9,7 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
-from controlplane import access_tokens, last_seen, tokens
+from controlplane import access_tokens, actors, last_seen, tokens
 from controlplane.models import ManagementToken, ServiceAccount, User, UserSession
 
 REALM = 'Bearer realm="signalbox"'
@@ -57,7 +57,7 @@ def _session(credential: str, request: Request) -> UserSession | None:
     live = UserSession.objects.live().filter(kind=UserSession.Kind.API, user__is_active=True)
     session = live.select_related("user").filter(pk=claims.session_id, user=claims.user_id).first()
     if session is not None:
-        last_seen.of_session(session, request.META.get("REMOTE_ADDR"), timezone.now())
+        last_seen.of_session(session, actors.address_of(request), timezone.now())
     return session
 
 

@@ -8,7 +8,7 @@ from controlplane.models import ApiKey
 from inference.contract import keys
 from tests.factories import ApiKeyFactory, ProjectFactory, RouteFactory
 
-from .pages import errors, secret, text, url
+from .pages import errors, secret, shown_once, text, url
 
 
 @pytest.fixture
@@ -35,14 +35,14 @@ def test_new_key_is_shown_once(alice_console, project):
 
 
 def test_page_with_the_key_is_not_kept(alice_console, project):
-    assert "no-store" in _make(alice_console, project).headers["Cache-Control"]
+    assert "no-store" in shown_once(_make(alice_console, project)).headers["Cache-Control"]
 
 
 def test_page_has_a_curl_line_that_is_ready(alice_console, project, settings):
     settings.GATEWAY_URL = "http://gateway.test:8080"
     RouteFactory(name="qwen3")
-    answer = _make(alice_console, project)
-    assert f'Authorization: Bearer {secret(answer)}"' in text(answer).replace("&quot;", '"')
+    answer = shown_once(_make(alice_console, project))
+    assert f'Authorization: Bearer {answer.context["secret"]}"' in text(answer).replace("&quot;", '"')
     assert "http://gateway.test:8080/v1/chat/completions" in text(answer)
     assert "qwen3" in text(answer)
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +37,8 @@ class Console:
 
 
 @contextlib.contextmanager
-def console(directory: Path, **environment: str) -> Iterator[Console]:
-    """Run one; its log lies in the directory. `environment` is added to the suite's own."""
+def console(directory: Path, *, uvicorn: Sequence[str] = (), **environment: str) -> Iterator[Console]:
+    """Run one; its log lies in the directory. `environment` is added to the suite's own, `uvicorn` to its arguments."""
     name, port = f"console_{secrets.token_hex(4)}", free_port()
     with psycopg.connect(os.environ["DATABASE_OWNER_URL"], autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}")
@@ -49,7 +49,7 @@ def console(directory: Path, **environment: str) -> Iterator[Console]:
         env = {**os.environ, **urls, **own, **environment}
         try:
             token = _bootstrapped(env, directory / "credentials.env")
-            with _serving(env, port, directory / "console.log") as url:
+            with _serving(env, port, directory / "console.log", uvicorn) as url:
                 yield Console(url, token, urls["DATABASE_URL"], urls["DATABASE_OWNER_URL"])
         finally:
             server.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -62,8 +62,8 @@ def _bootstrapped(env: dict[str, str], credentials: Path) -> str:
 
 
 @contextlib.contextmanager
-def _serving(env: dict[str, str], port: int, log: Path) -> Iterator[str]:
-    argv = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port), "--no-access-log"]
+def _serving(env: dict[str, str], port: int, log: Path, more: Sequence[str]) -> Iterator[str]:
+    argv = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port), "--no-access-log", *more]
     with log.open("wb") as out:
         process = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=out, stderr=out)
     try:

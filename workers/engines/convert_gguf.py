@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer  # type: ignore[imp
 def convert(gguf: Path, target: Path) -> None:
     """Write the model of one GGUF file with its tokenizer into an existing directory."""
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    tokenizer = AutoTokenizer.from_pretrained(**where)
-    model = AutoModelForCausalLM.from_pretrained(**where)
+    tokenizer = AutoTokenizer.from_pretrained(**where)  # nosec B615
+    model = AutoModelForCausalLM.from_pretrained(**where)  # nosec B615
     # The weights are plain tensors by now, but the model still says that they are GGUF and would refuse to be saved.
     model.is_quantized, model.hf_quantizer = False, None
     for holder, name in ((model, "quantization_method"), (model.config, "quantization_config")):

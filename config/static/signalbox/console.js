@@ -1,6 +1,11 @@
 "use strict";
 // Small things that every page may use: copying a text, adding a line to a table of a form.
 
+// Unfold's styles do without htmx's own, and nothing here is written in a page's text.
+htmx.config.includeIndicatorStyles = false;
+htmx.config.allowEval = false;
+htmx.config.selfRequestsOnly = true;
+
 async function copyText(text) {
   if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text);
   // Plain HTTP on another host than localhost has no clipboard interface.
