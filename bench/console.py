@@ -37,14 +37,14 @@ def environment() -> Iterator[dict[str, str]]:
 
 
 @contextlib.contextmanager
-def console(env: dict[str, str]) -> Iterator[str]:
-    """The console on that environment; gives its URL."""
+def console(env: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """The console on that environment; gives its URL and its process id."""
     port = free_port()
     argv = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port), "--no-access-log"]
     process = subprocess.Popen([*argv, "--log-level", "warning"], cwd=ROOT, env=env)
     try:
         _wait(port, process, 60)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", process.pid
     finally:
         _end(process, 15)
 
