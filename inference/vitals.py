@@ -5,9 +5,9 @@ Twice a second it judges each replica's pulse by what was heard from it. So that
 of its own. N gateway processes ask at N different moments.
 
 What happens to requests on a replica that hangs: those whose client has seen nothing move to another replica, if one
-is in rotation. Answers under way end with an error event at once if the engine is deaf, for then its server itself has
-stopped. If only its steps have stalled they may go on, up to their own time-outs: a step can be long. The last replica
-that a route has in rotation is never held back: a wrong guess would cost everything.
+is in rotation. Answers under way may go on, up to their time-out between chunks: nobody else can finish them, and on
+CPUs a step can be long and its server deaf meanwhile. The last replica that a route has in rotation is never held back:
+a wrong guess would cost everything.
 """
 
 import asyncio
@@ -151,14 +151,14 @@ class Vitals:
             )
         for exchange in list(self._upstream.exchanges):
             asked = exchange.replica
-            if asked and asked.address == patient.replica.address and self._is_better_ended(exchange, verdict, now):
+            if asked and asked.address == patient.replica.address and self._could_be_elsewhere(exchange, now):
                 exchange.break_off(
                     UpstreamTimeout("The engine hangs.", retriable=True, code="upstream_hung", fault=Fault.HUNG)
                 )
 
-    def _is_better_ended(self, exchange: Exchange, verdict: Verdict, now: float) -> bool:
+    def _could_be_elsewhere(self, exchange: Exchange, now: float) -> bool:
         if exchange.errand is None or exchange.replica is None:
-            return verdict is Verdict.DEAF
+            return False
         return self._upstream.could_ask_another(exchange.errand, exchange.replica.name, now)
 
     def _others_in_rotation(self, name: str, now: float) -> bool:

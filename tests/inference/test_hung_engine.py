@@ -1,12 +1,12 @@
 """An engine that does not move leaves rotation though its port is open; one that is only busy never does."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
+from inference.contract.tables import TimeoutsEntry
 from tests.inference.batch_engine import Batch, engine_process
 from tests.inference.conftest import Gateway, Start, eventually, route
 from tests.inference.engine import STREAM_HEAD, Asked, Engine, answer, chunk, delta
@@ -61,31 +61,42 @@ async def test_stopped_process_leaves_and_its_requests_are_answered_elsewhere(st
             await eventually(is_back)
 
 
-async def test_stopped_process_ends_its_streams_with_an_error(start: Start) -> None:
+async def last_event(gateway: Gateway, began: set[str]) -> str:
+    """Of a stream of some seconds; its replica is in `began` once the first one is there."""
+    body = {"model": "smol", "messages": [], "stream": True, "max_tokens": 100}
+    last = ""
+    async with gateway.http.stream(
+        "POST", "/v1/chat/completions", json=body, headers=gateway.authorization
+    ) as response:
+        async for line in response.aiter_lines():
+            last = line or last
+            began.add(response.headers["x-signalbox-replica"])
+    return last
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_stream_on_a_stopped_process_waits_for_its_own_time_out(start: Start, comes_back: bool) -> None:
+    """Nobody else could go on with it."""
     with engine_process() as stopped:
         async with batch_engine() as (_, well):
-            gateway = await start(route("smol", stopped.url, well.url), **QUICK)
+            times = TimeoutsEntry(chunk=30 if comes_back else 3)
+            gateway = await start(route("smol", stopped.url, well.url, timeouts=times), **QUICK)
             await stopped.told_its_metrics()
-            began = asyncio.Event()
-
-            async def stream() -> str:
-                body = {"model": "smol", "messages": [], "stream": True, "max_tokens": 100_000}
-                events = []
-                async with gateway.http.stream(
-                    "POST", "/v1/chat/completions", json=body, headers=gateway.authorization
-                ) as response:
-                    if response.headers["x-signalbox-replica"] != "smol-0":
-                        return ""
-                    async for line in response.aiter_lines():
-                        events += [line] if line else []
-                        began.set()
-                return events[-1]
-
-            streams = [asyncio.create_task(stream()) for _ in range(2)]
-            await began.wait()
+            before = await hung(gateway)
+            began: set[str] = set()
+            streams = [asyncio.create_task(last_event(gateway, began)) for _ in range(2)]
+            await eventually(lambda: len(began) == 2)
             stopped.stop()
-            ends = [end.removeprefix("data: ") for end in await asyncio.gather(*streams) if end]
-            assert [json.loads(end)["error"]["code"] for end in ends] == ["upstream_hung"]
+
+            async def is_out() -> bool:
+                return await hung(gateway) > before
+
+            await eventually(is_out)
+            if comes_back:
+                stopped.go_on()
+            ends = sorted(await asyncio.gather(*streams))
+            assert ends[0].endswith("[DONE]")
+            assert ends[1].endswith("[DONE]") if comes_back else '"upstream_timeout"' in ends[1]
 
 
 async def test_engine_whose_steps_stall_leaves_and_returns(start: Start) -> None:
