@@ -73,6 +73,11 @@ class Budgets:
                         await self._bury(party.holder, party.process, itself=True)
         self._ledger.close()
 
+    @property
+    def ledger_answered(self) -> bool:
+        """Whether the ledger was reached since the start."""
+        return self._ledger.answered
+
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)

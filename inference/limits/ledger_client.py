@@ -111,6 +111,8 @@ class LedgerClient:
         self._not_before = 0.0
         self._backoff = FIRST_BACKOFF
         self._trouble = ""
+        self.answered = False
+        """it has, once; the first time takes a connection"""
 
     async def lease(self, holder: str, process: str, wanted: list[Wanted]) -> list[Told]:
         """Grant what is wanted as far as it goes. Raises `LedgerUnavailable`."""
@@ -145,6 +147,7 @@ class LedgerClient:
                 self._fail(exc)
                 raise LedgerUnavailable(self._trouble) from exc
             self._report("")
+            self.answered = True
             return got
 
     async def _answer(self, asker: _Asker, answer: "asyncio.Future[bytes]") -> bytes:

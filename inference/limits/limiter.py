@@ -24,6 +24,8 @@ JOIN_PATIENCE = 0.003
 """Seconds that a request waits for a join under way: less than a decision may take."""
 LEASE_PATIENCE = 0.25
 """Seconds that a request waits for the budgets' ledger, when its slice is empty and the ledger may have more."""
+FIRST_LEASE_PATIENCE = 1.0
+"""The same until this process has been connected once."""
 DEAD_WAIT_MS = 1000
 SETTLEMENT_KEPT_MS = 2 * arithmetic.WINDOW_MS
 
@@ -236,7 +238,7 @@ class Limiter:
     async def _admit_charged(self, lease: Lease, needs: tuple[int, ...]) -> Lease:
         """Admit from leased slices. One that has too little is waited for, as long as the ledger may have more."""
         allowances, loop = lease.plan.allowances, asyncio.get_running_loop()
-        end = loop.time() + LEASE_PATIENCE
+        end = loop.time() + (LEASE_PATIENCE if self._budgets.ledger_answered else FIRST_LEASE_PATIENCE)
         while True:
             party = self._budgets.party(await self._present_generation())
             slices = party.open(allowances, self._session.now_ms())
