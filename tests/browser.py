@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Error, Page, sync_playwright
+from playwright.sync_api import Error, Page, expect, sync_playwright
 
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run",
 )  # fmt: skip
+PATIENCE_MS = 30_000
+"""on a machine that has much else to do"""
 HOW = "no Chromium: install your system's chromium package, or run `.venv/bin/playwright install chromium`"
 
 
@@ -28,6 +30,7 @@ def browse(base_url: str, complaints: list[str]) -> Iterator[Page]:
             if os.environ.get("SIGNALBOX_TESTS_NEVER_SKIP") or "Executable doesn't exist" not in str(exc):
                 raise
             pytest.skip(HOW)
+        expect.set_options(timeout=PATIENCE_MS)
         page = browser.new_page(locale="en-US", base_url=base_url)
         page.on("console", lambda it: complaints.append(it.text) if it.type in {"error", "warning"} else None)
         page.on("pageerror", lambda it: complaints.append(str(it)))

@@ -15,6 +15,7 @@ OPEN = {
     "login": "the door",
     "logout": "the way out",
     "jsi18n": "texts for scripts",
+    "theme": "colours; the door has them, too",
 }
 FOR_ALL_INSIDE = {
     "index": "each part of it asks for itself",
@@ -22,6 +23,7 @@ FOR_ALL_INSIDE = {
     "password_change": "one's own",
     "password_change_done": "one's own",
 }
+OF_ONE_SESSION = {"shown_once": "what waits for this very browser, once; tests/console/test_secrets_shown_once.py"}
 NEEDING = {"playground": Permission.API_KEY_CREATE, "playground_answer": Permission.API_KEY_CREATE}
 OF_DJANGO = {
     "autocomplete": "shows what the noun's page shows, and only where a field asks for it",
@@ -45,7 +47,10 @@ def permitted(holds: Standing, name: str, world: World) -> bool:
     needed = PAGES.get(name) or NEEDING.get(name)
     if needed is None:
         return True
-    if name in NEEDING or name.endswith(("_changelist", "_add", "_roles", "_user_do_grant")):
+    if name == "controlplane_user_do_grant":
+        seen = decide(holds, Permission.USER_READ, world.project.pk).allowed
+        return seen and bool(reach(holds, needed))
+    if name in NEEDING or name.endswith(("_changelist", "_add", "_roles")):
         return bool(reach(holds, needed))
     of_platform = name.startswith("controlplane_user_do_") or name == "controlplane_modelversion_do_price"
     return decide(holds, needed, None if of_platform else world.project.pk).allowed

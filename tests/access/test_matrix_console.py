@@ -17,6 +17,7 @@ from tests.access.matrix_console import (
     FOR_ALL_INSIDE,
     NEEDING,
     OF_DJANGO,
+    OF_ONE_SESSION,
     OPEN,
     PAGES,
     browser_of,
@@ -30,7 +31,8 @@ pytestmark = pytest.mark.django_db
 
 
 def test_every_page_declares_its_policy() -> None:
-    known = OPEN.keys() | FOR_ALL_INSIDE.keys() | NEEDING.keys() | OF_DJANGO.keys() | PAGES.keys()
+    declared = (OPEN, FOR_ALL_INSIDE, OF_ONE_SESSION, NEEDING, OF_DJANGO, PAGES)
+    known = {name for pages in declared for name in pages}
     found = {route.name for route in routes() if route.path.startswith(CONSOLE)}
     assert sorted(found - known) == []
     assert {name for name, needed in PAGES.items() if needed is None} == set()

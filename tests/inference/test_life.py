@@ -28,7 +28,7 @@ async def test_killed_worker_is_replaced(start: Start, engine: Engine) -> None:
     await eventually(lambda: len(gateway.workers()) == 2)
     killed = gateway.workers()[0]
     os.kill(killed, signal.SIGKILL)
-    await eventually(lambda: killed not in gateway.workers() and len(gateway.workers()) == 2, 10)
+    await eventually(lambda: killed not in gateway.workers() and len(gateway.workers()) == 2, 30)
     await eventually(lambda: _all_serve(gateway), 20)
 
 
