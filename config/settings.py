@@ -187,6 +187,19 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
 
+# Alerts. Robots are reached at their vendor's host alone, webhooks at public addresses or at the hosts named here.
+ROBOT_HOSTS = {
+    "dingtalk": env.words("SIGNALBOX_DINGTALK_HOSTS", "oapi.dingtalk.com"),
+    "wecom": env.words("SIGNALBOX_WECOM_HOSTS", "qyapi.weixin.qq.com"),
+}
+WEBHOOK_HOSTS = env.words("SIGNALBOX_WEBHOOK_HOSTS")
+# Whose /metrics are scraped beside the engines', and how long samples are kept.
+SCRAPE_GATEWAYS = env.words(
+    "SIGNALBOX_SCRAPE_GATEWAYS", f"http://127.0.0.1:{env.integer('SIGNALBOX_GATEWAY_METRICS_PORT', 9108)}/metrics"
+)
+SCRAPE_GPUS = env.words("SIGNALBOX_SCRAPE_GPUS")
+SAMPLES_DAYS = env.integer("SIGNALBOX_SAMPLES_DAYS", 15, lowest=1)
+
 # This machine.
 CONSOLE_URL = env.text("SIGNALBOX_URL", f"http://127.0.0.1:{env.integer('SIGNALBOX_CONSOLE_PORT', 8000)}")
 GATEWAY_URL = env.text("SIGNALBOX_GATEWAY_URL", f"http://127.0.0.1:{env.integer('SIGNALBOX_GATEWAY_PORT', 8080)}")

@@ -40,7 +40,18 @@ class VersionState(TextChoices):
     RETIRED = "retired", _("Retired")
 
 
-_R, _D, _V = ReplicaState, DeploymentState, VersionState
+class AlertState(TextChoices):
+    """An alert, from the first breach of its rule until it is well again."""
+
+    INACTIVE = "inactive", _("Over")
+    PENDING = "pending", _("Pending")
+    FIRING = "firing", _("Firing")
+    RECOVERING = "recovering", _("Recovering")
+    NODATA = "nodata", _("No data")
+    ERROR = "error", _("Cannot be evaluated")
+
+
+_R, _D, _V, _A = ReplicaState, DeploymentState, VersionState, AlertState
 
 # By kind first: members are texts, so ReplicaState.READY and DeploymentState.READY would be one key of a flat table.
 TRANSITIONS: dict[type[TextChoices], dict[TextChoices, frozenset[TextChoices]]] = {
@@ -56,6 +67,14 @@ TRANSITIONS: dict[type[TextChoices], dict[TextChoices, frozenset[TextChoices]]] 
     },
     _D: {state: frozenset(set(_D) - {state}) for state in _D},
     _V: {_V.AVAILABLE: frozenset({_V.RETIRED}), _V.RETIRED: frozenset({_V.AVAILABLE})},
+    _A: {
+        _A.INACTIVE: frozenset({_A.PENDING, _A.FIRING}),
+        _A.PENDING: frozenset({_A.INACTIVE, _A.FIRING, _A.NODATA, _A.ERROR}),
+        _A.FIRING: frozenset({_A.INACTIVE, _A.RECOVERING, _A.NODATA, _A.ERROR}),
+        _A.RECOVERING: frozenset({_A.INACTIVE, _A.FIRING, _A.NODATA, _A.ERROR}),
+        _A.NODATA: frozenset({_A.INACTIVE, _A.PENDING, _A.FIRING, _A.RECOVERING, _A.ERROR}),
+        _A.ERROR: frozenset({_A.INACTIVE, _A.PENDING, _A.FIRING, _A.RECOVERING, _A.NODATA}),
+    },
 }
 
 

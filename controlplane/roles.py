@@ -51,6 +51,18 @@ class Permission(StrEnum):
     ROLE_READ = "role.read"
     ROLE_GRANT = "role.grant"
     MASTER_KEY_ROTATE = "master_key.rotate"
+    ALERT_READ = "alert.read"
+    ALERT_ACKNOWLEDGE = "alert.acknowledge"
+    ALERT_RULE_CREATE = "alert_rule.create"
+    ALERT_RULE_CHANGE = "alert_rule.change"
+    ALERT_RULE_DELETE = "alert_rule.delete"
+    SILENCE_CREATE = "silence.create"
+    SILENCE_END = "silence.end"
+    CHANNEL_READ = "channel.read"
+    CHANNEL_CREATE = "channel.create"
+    CHANNEL_CHANGE = "channel.change"
+    CHANNEL_TEST = "channel.test"
+    CHANNEL_DELETE = "channel.delete"
     AUDIT_READ = "audit.read"
     AUDIT_EXPORT = "audit.export"
 
@@ -68,6 +80,7 @@ class Role(TextChoices):
 P = Permission
 _VIEWER = frozenset({
     P.PROJECT_READ, P.MODEL_READ, P.DEPLOYMENT_READ, P.ROUTE_READ, P.API_KEY_READ, P.LIMIT_READ,
+    P.ALERT_READ, P.CHANNEL_READ,
 })  # fmt: skip
 _DEVELOPER = _VIEWER | {P.API_KEY_CREATE, P.API_KEY_CHANGE, P.API_KEY_ROTATE, P.API_KEY_REVOKE}
 _OPERATOR = _DEVELOPER | {
@@ -75,6 +88,8 @@ _OPERATOR = _DEVELOPER | {
     P.DEPLOYMENT_CREATE, P.DEPLOYMENT_CHANGE, P.DEPLOYMENT_SCALE, P.DEPLOYMENT_DELETE,
     P.ROUTE_CREATE, P.ROUTE_CHANGE, P.ROUTE_DELETE,
     P.LIMIT_CHANGE, P.AUDIT_READ,
+    P.ALERT_ACKNOWLEDGE, P.ALERT_RULE_CREATE, P.ALERT_RULE_CHANGE, P.ALERT_RULE_DELETE, P.SILENCE_CREATE, P.SILENCE_END,
+    P.CHANNEL_CREATE, P.CHANNEL_CHANGE, P.CHANNEL_TEST, P.CHANNEL_DELETE,
 }  # fmt: skip
 
 PERMISSIONS_OF: dict[Role, frozenset[Permission]] = {

@@ -1,15 +1,20 @@
 """Rows for tests that start from a given state; what an action does is tested through the action."""
 
 from datetime import timedelta
+from typing import Any
 
 import factory
 from django.conf import settings
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
-from controlplane.lifecycle import ReplicaState
+from controlplane.lifecycle import AlertState, ReplicaState
 from controlplane.models import (
+    Alert,
+    AlertRule,
     ApiKey,
+    Channel,
+    Delivery,
     Deployment,
     DeploymentStatus,
     Limit,
@@ -21,10 +26,12 @@ from controlplane.models import (
     Route,
     RouteTarget,
     ServiceAccount,
+    Silence,
     User,
     UserSession,
 )
 from controlplane.roles import Role
+from controlplane.sealing import seal
 from inference.contract import keys
 
 
@@ -147,3 +154,86 @@ class LimitFactory(DjangoModelFactory[Limit]):
         model = Limit
 
     requests_per_minute = 60
+
+
+class AlertRuleFactory(DjangoModelFactory[AlertRule]):
+    """KV cache above 85 %, of every deployment."""
+
+    class Meta:
+        model = AlertRule
+
+    name = factory.Sequence(lambda n: f"rule {n}")
+    metric = "kv_cache_use"
+    aggregation = "avg"
+    threshold = 85.0
+
+
+class AlertFactory(DjangoModelFactory[Alert]):
+    """One that fires."""
+
+    class Meta:
+        model = Alert
+
+    rule = factory.SubFactory(AlertRuleFactory)
+    rule_name = factory.SelfAttribute("rule.name")
+    project = factory.SelfAttribute("rule.project")
+    fingerprint = factory.Sequence(lambda n: f"{n:064x}")
+    subject_kind = "replica"
+    subject = factory.Sequence(lambda n: f"replica-{n}")
+    severity = "warning"
+    metric = "kv_cache_use"
+    aggregation = "avg"
+    window_seconds = 300
+    comparison = ">"
+    threshold = 85.0
+    value = 97.0
+    state = AlertState.FIRING
+    reason = "held_long_enough"
+    began_at = factory.LazyFunction(timezone.now)
+    state_at = factory.LazyFunction(timezone.now)
+    fired_at = factory.LazyFunction(timezone.now)
+
+
+class SilenceFactory(DjangoModelFactory[Silence]):
+    """Of everything, now and for an hour."""
+
+    class Meta:
+        model = Silence
+
+    starts_at = factory.LazyFunction(timezone.now)
+    ends_at = factory.LazyFunction(lambda: timezone.now() + timedelta(hours=1))
+    comment = "maintenance"
+
+
+class ChannelFactory(DjangoModelFactory[Channel]):
+    """A webhook; `url` and `secret` are sealed."""
+
+    class Meta:
+        model = Channel
+
+    url = "https://alerts.example.com/hook"
+    secret = ""
+    name = factory.Sequence(lambda n: f"channel {n}")
+    kind = "webhook"
+    shown_url = "https://alerts.example.com/•••"
+
+    @classmethod
+    def _create(cls, model_class: type[Channel], *args: Any, **kwargs: Any) -> Channel:
+        url, secret = kwargs.pop("url"), kwargs.pop("secret")
+        channel = model_class(*args, **kwargs)
+        seal(channel, "sealed_url", url)
+        seal(channel, "sealed_secret", secret)
+        channel.save()
+        return channel
+
+
+class DeliveryFactory(DjangoModelFactory[Delivery]):
+    """One that was sent."""
+
+    class Meta:
+        model = Delivery
+
+    channel = factory.SubFactory(ChannelFactory)
+    title = "an alert"
+    state = "sent"
+    due_at = factory.LazyFunction(timezone.now)

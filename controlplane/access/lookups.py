@@ -13,7 +13,11 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from controlplane.models import (
+    Alert,
+    AlertRule,
     ApiKey,
+    Channel,
+    Delivery,
     Deployment,
     Limit,
     ManagementToken,
@@ -25,6 +29,7 @@ from controlplane.models import (
     RoleBinding,
     Route,
     ServiceAccount,
+    Silence,
     User,
     UserSession,
 )
@@ -73,6 +78,11 @@ SIGHTS: dict[type[models.Model], Sight] = {
     Route: Sight(Permission.ROUTE_READ, _owned("project"), Q(project=None)),
     ApiKey: Sight(Permission.API_KEY_READ, _owned("project")),
     Limit: Sight(Permission.LIMIT_READ, _limits),
+    AlertRule: Sight(Permission.ALERT_READ, _owned("project")),
+    Alert: Sight(Permission.ALERT_READ, _owned("project")),
+    Silence: Sight(Permission.ALERT_READ, _owned("project")),
+    Channel: Sight(Permission.CHANNEL_READ, _owned("project")),
+    Delivery: Sight(Permission.CHANNEL_READ, _owned("channel__project")),
     User: Sight(Permission.USER_READ, _members),
     ServiceAccount: Sight(Permission.USER_READ, _owned("project")),
     ManagementToken: Sight(Permission.TOKEN_READ, _owned("service_account__project")),

@@ -1,6 +1,18 @@
 """The nouns. Actions write what is desired, the reconciler writes what is observed; reads are free."""
 
 from .access import ApiKey, Project, User
+from .alerts import (
+    Alert,
+    AlertRule,
+    AlertRuleStatus,
+    AlertTransition,
+    Channel,
+    ChannelBreak,
+    Delivery,
+    DeliveryAttempt,
+    Notice,
+    Silence,
+)
 from .answers import RememberedAnswer
 from .budgets import BudgetAccount, BudgetLine, BudgetParty, BudgetSlice
 from .catalog import Model, ModelVersion
@@ -11,18 +23,27 @@ from .roles import RoleBinding
 from .routes import Route, RouteTarget
 
 __all__ = [
+    "Alert",
+    "AlertRule",
+    "AlertRuleStatus",
+    "AlertTransition",
     "ApiKey",
     "BrowserSession",
     "BudgetAccount",
     "BudgetLine",
     "BudgetParty",
     "BudgetSlice",
+    "Channel",
+    "ChannelBreak",
+    "Delivery",
+    "DeliveryAttempt",
     "Deployment",
     "DeploymentStatus",
     "Limit",
     "ManagementToken",
     "Model",
     "ModelVersion",
+    "Notice",
     "Project",
     "RefreshToken",
     "RememberedAnswer",
@@ -33,6 +54,7 @@ __all__ = [
     "RouteTarget",
     "ServiceAccount",
     "SignInAttempts",
+    "Silence",
     "User",
     "UserSession",
 ]

@@ -12,25 +12,32 @@ from django.utils import timezone
 from audit.models import Event
 from audit.record import Actor
 from controlplane import attempts
+from controlplane.actions.acknowledge_alert import acknowledge_alert
+from controlplane.actions.change_alert_rule import change_alert_rule
 from controlplane.actions.change_api_key import change_api_key
 from controlplane.actions.change_deployment import change_deployment
 from controlplane.actions.change_password import change_password
 from controlplane.actions.change_project import change_project
 from controlplane.actions.change_service_account import change_service_account
 from controlplane.actions.connect_engine import connect_engine
+from controlplane.actions.create_alert_rule import create_alert_rule
 from controlplane.actions.create_api_key import create_api_key
 from controlplane.actions.create_deployment import create_deployment
 from controlplane.actions.create_model import create_model
 from controlplane.actions.create_project import create_project
 from controlplane.actions.create_service_account import create_service_account
+from controlplane.actions.create_silence import create_silence
 from controlplane.actions.create_token import create_token
 from controlplane.actions.create_user import create_user
 from controlplane.actions.create_version import create_version
+from controlplane.actions.delete_alert_rule import delete_alert_rule
+from controlplane.actions.delete_channel import delete_channel
 from controlplane.actions.delete_deployment import delete_deployment
 from controlplane.actions.delete_route import delete_route
 from controlplane.actions.disable_user import disable_user
 from controlplane.actions.enable_user import enable_user
 from controlplane.actions.end_session import end_session, end_sessions
+from controlplane.actions.end_silence import end_silence
 from controlplane.actions.grant_role import grant_role
 from controlplane.actions.issue_password import issue_password
 from controlplane.actions.remove_limit import remove_limit
@@ -42,9 +49,11 @@ from controlplane.actions.rotate_api_key import rotate_api_key
 from controlplane.actions.rotate_master_key import rotate_master_key
 from controlplane.actions.rotate_token import rotate_token
 from controlplane.actions.scale_deployment import scale_deployment
+from controlplane.actions.set_channel import change_channel, create_channel
 from controlplane.actions.set_limit import set_limit
 from controlplane.actions.set_price import set_price
 from controlplane.actions.set_route import change_route, create_route
+from controlplane.actions.try_channel import try_channel
 from controlplane.actions.unlock_user import unlock_user
 from controlplane.errors import NotAllowed
 from controlplane.models import ManagementToken, Model, User
@@ -119,6 +128,22 @@ ATTEMPTS: dict[str, Callable[[Actor], Any]] = {
     "end_session": lambda actor: end_session(factories.SessionFactory(), actor=actor, reason="r"),
     "end_sessions": lambda actor: end_sessions(factories.SessionFactory().user, actor=actor, reason="r"),
     "revoke_token": lambda actor: revoke_token(a_token(), actor=actor, reason="r"),
+    "create_alert_rule": lambda actor: create_alert_rule(
+        name="r", metric="kv_cache_use", aggregation="avg", threshold=85.0, actor=actor
+    ),
+    "change_alert_rule": lambda actor: change_alert_rule(factories.AlertRuleFactory(), threshold=9.0, actor=actor),
+    "delete_alert_rule": lambda actor: delete_alert_rule(factories.AlertRuleFactory(), actor=actor, reason="r"),
+    "acknowledge_alert": lambda actor: acknowledge_alert(factories.AlertFactory(), actor=actor),
+    "create_silence": lambda actor: create_silence(
+        starts_at=timezone.now(), ends_at=timezone.now() + timedelta(hours=1), comment="c", actor=actor
+    ),
+    "end_silence": lambda actor: end_silence(factories.SilenceFactory(), actor=actor),
+    "create_channel": lambda actor: create_channel(
+        name="c", kind="webhook", url="https://alerts.example.com/h", actor=actor
+    ),
+    "change_channel": lambda actor: change_channel(factories.ChannelFactory(), name="new", actor=actor),
+    "try_channel": lambda actor: try_channel(factories.ChannelFactory(), actor=actor),
+    "delete_channel": lambda actor: delete_channel(factories.ChannelFactory(), actor=actor, reason="r"),
 }
 
 

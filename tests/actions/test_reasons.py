@@ -7,6 +7,8 @@ import pytest
 
 from audit.models import Event
 from audit.record import Actor
+from controlplane.actions.delete_alert_rule import delete_alert_rule
+from controlplane.actions.delete_channel import delete_channel
 from controlplane.actions.delete_deployment import delete_deployment
 from controlplane.actions.delete_route import delete_route
 from controlplane.actions.disable_user import disable_user
@@ -35,6 +37,8 @@ ENDINGS: dict[str, Callable[..., Any]] = {
         ManagementToken.objects.create(user=factories.UserFactory(), name="t", digest="d"), **by
     ),
     "revoke_role": lambda **by: revoke_role(factories.BindingFactory(user=factories.UserFactory()), **by),
+    "delete_alert_rule": lambda **by: delete_alert_rule(factories.AlertRuleFactory(), **by),
+    "delete_channel": lambda **by: delete_channel(factories.ChannelFactory(), **by),
     "scale_to_zero": lambda **by: scale_deployment(factories.DeploymentFactory(replicas=2), replicas=0, **by),
 }
 

@@ -24,6 +24,7 @@ from tests.actions.test_reasons import ENDINGS
 pytestmark = pytest.mark.django_db
 
 PARTS = {
+    "add_alert_presets": "made of others, which are recorded",
     "bootstrap": "made of others, which are recorded",
     "connect_engine": "made of others, which are recorded",
     "deploy_default_model": "made of others, which are recorded",

@@ -17,6 +17,7 @@ from tests.access.routes import operations, pages
 
 # Public functions of actions with an `actor` that ask for none themselves.
 ASK_NOTHING = {
+    "add_alert_presets": "made of actions that ask",
     "bootstrap": "made of actions that ask",
     "connect_engine": "made of actions that ask",
     "deploy_default_model": "made of actions that ask",

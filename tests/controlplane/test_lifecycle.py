@@ -6,9 +6,16 @@ from types import SimpleNamespace
 import pytest
 
 from controlplane import lifecycle
-from controlplane.lifecycle import TRANSITIONS, DeploymentState, IllegalTransition, ReplicaState, VersionState
+from controlplane.lifecycle import (
+    TRANSITIONS,
+    AlertState,
+    DeploymentState,
+    IllegalTransition,
+    ReplicaState,
+    VersionState,
+)
 
-MACHINES = (ReplicaState, DeploymentState, VersionState)
+MACHINES = (ReplicaState, DeploymentState, VersionState, AlertState)
 PAIRS = [pair for machine in MACHINES for pair in product(machine, repeat=2)]
 
 

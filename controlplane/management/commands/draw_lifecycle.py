@@ -8,7 +8,7 @@ from django.utils.translation import override
 
 from controlplane import lifecycle
 
-KINDS = (lifecycle.ReplicaState, lifecycle.DeploymentState, lifecycle.VersionState)
+KINDS = (lifecycle.ReplicaState, lifecycle.DeploymentState, lifecycle.VersionState, lifecycle.AlertState)
 
 
 def draw() -> str:
