@@ -1,4 +1,4 @@
-"""What a rule may watch. A metric says what one value is of (a deployment, a replica, …), its unit and how it is made."""
+"""What a rule may watch: each metric says what a value is of (a deployment, a replica, …), and in which unit."""
 
 from dataclasses import dataclass
 from enum import StrEnum
