@@ -1,7 +1,8 @@
 """Merkle trees as RFC 6962 builds them: roots, and proofs that some leaves belong to a root. Pure.
 
 A leaf is SHA-256(0x00 ‖ bytes), a node SHA-256(0x01 ‖ left ‖ right), and the left half of a tree holds the largest
-power of two that is smaller than its size. The root of nothing is SHA-256 of nothing. Roots and proofs take hashed leaves.
+power of two that is smaller than its size. The root of nothing is SHA-256 of nothing. Roots and proofs take hashed
+leaves.
 
 A multiproof is the hashes of the largest subtrees without any proven leaf, from left to right. With one leaf it holds
 what an inclusion proof holds.
