@@ -35,6 +35,7 @@ bench: setup ## the gateway against nginx, the limiter, 100,000 keys and long li
 	$(VENV)/python -m bench.limiter
 	$(VENV)/python -m bench.keys
 	$(VENV)/python -m bench.lists
+	$(VENV)/python -m bench.masking
 
 audit: setup ## known weaknesses of the pinned packages, where an advisory source can be reached
 	@$(VENV)/python -m config.advisories
