@@ -17,6 +17,12 @@ _NAME = re.compile(
 )
 _VALUE = re.compile(r"\A(hf_|sk-|ghp_|gho_|eyJ|xox[bap]-|AKIA)|://[^/@\s]*:[^/@\s]*@|-----BEGIN [A-Z ]*PRIVATE KEY")
 
+# Settings of engines and of what they are built on: all else may be a secret under any name.
+_SETTING = re.compile(
+    r"\A((CUBLAS|CUDA|GLOO|HF|HIP|HSA|KMP|MKL|NCCL|NUMEXPR|NVIDIA|NVTE|OMP|PYTORCH|RAY|ROCM|TOKENIZERS|TORCH|TORCHINDUCTOR"
+    r"|TRANSFORMERS|TRITON|UCX|VLLM)_[A-Z0-9_]+|CC|CXX|LANG|LC_ALL|LOG_LEVEL|NO_PROXY|TZ)\Z"
+)
+
 
 def is_secret(name: str, value: object = "") -> bool:
     """Whether an option is named like a secret, or looks like one."""
@@ -28,10 +34,18 @@ def shown(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: HIDDEN if is_secret(name, value) else value for name, value in options.items()}
 
 
-def shown_env(deployment: Deployment) -> dict[str, Any]:
-    """Its environment with the secrets hidden. Nothing while the master key is not there: the doctor says so."""
+def shown_variables(variables: Mapping[str, str]) -> dict[str, str]:
+    """Environment variables: of those that are known to be settings the values, of all others the names only."""
+    return {
+        name: value if _SETTING.search(name) and not is_secret(name, value) else HIDDEN
+        for name, value in variables.items()
+    }
+
+
+def shown_env(deployment: Deployment) -> dict[str, str]:
+    """Its environment as `shown_variables`. Nothing while the master key is not there: the doctor says so."""
     try:
-        return shown(deployment.engine_env)
+        return shown_variables(deployment.engine_env)
     except Unopenable:
         return {}
 

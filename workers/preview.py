@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Max
 from django.utils import timezone
 
-from controlplane.engine_secrets import shown
+from controlplane.engine_secrets import shown_variables
 from controlplane.lifecycle import ReplicaState
 from controlplane.models import Deployment, Replica
 from controlplane.models.deployments import Flavour
@@ -62,7 +62,7 @@ def manifest(spec: ReplicaSpec) -> dict[str, Any]:
     }  # fmt: skip
     if spec.flavour == Flavour.EXTERNAL:
         return told | {"url": spec.external_url}
-    return told | {"arguments": _arguments(spec), "environment": shown(spec.engine_env)}
+    return told | {"arguments": _arguments(spec), "environment": shown_variables(spec.engine_env)}
 
 
 def _arguments(spec: ReplicaSpec) -> list[str]:

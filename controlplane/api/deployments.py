@@ -61,7 +61,7 @@ class DeploymentShown(Shown):
     flavour = serializers.ChoiceField(Flavour.choices)
     replicas = serializers.IntegerField()
     engine_args = serializers.DictField()
-    engine_env = serializers.SerializerMethodField(help_text="Secrets are hidden: •••.")
+    engine_env = serializers.SerializerMethodField(help_text="Values of settings; all others are hidden: •••.")
     external_url = serializers.CharField()
     external_key_set = serializers.BooleanField(source="external_key", help_text="Whether a key is kept.")
     tls_ca = serializers.CharField()

@@ -15,7 +15,7 @@ from audit.record import Actor
 from controlplane import publish
 from controlplane.actions.change_deployment import change_deployment
 from controlplane.actions.create_deployment import create_deployment
-from controlplane.engine_secrets import HIDDEN, is_secret, kept, shown
+from controlplane.engine_secrets import HIDDEN, is_secret, kept, shown, shown_variables
 from controlplane.errors import Invalid
 from controlplane.models import Deployment
 from controlplane.models.deployments import Backend, Flavour
@@ -191,6 +191,17 @@ def test_replica_without_its_key_is_not_published(upstream: Deployment, settings
 )  # fmt: skip
 def test_secrets_are_recognised(name: str, value: object, secret: bool) -> None:
     assert is_secret(name, value) is secret
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "seen"),
+    [("OMP_NUM_THREADS", "4", True), ("VLLM_LOGGING_LEVEL", "DEBUG", True), ("HF_ENDPOINT", "https://a.b", True),
+     ("HF_TOKEN", "x", False), ("HF_ENDPOINT", "https://u:p@a.b", False), ("WHATEVER", "x", False),
+     ("MY_VLLM_LOGIN", "x", False), ("HTTPS_PROXY", "http://proxy:1", False)],
+)  # fmt: skip
+def test_only_settings_are_shown(name: str, value: str, seen: bool) -> None:
+    """A secret may stand under any name."""
+    assert shown_variables({name: value}) == {name: value if seen else HIDDEN}
 
 
 def test_hidden_values_are_kept() -> None:
