@@ -15,6 +15,8 @@ class AuditConfig(AppConfig):
 
 
 def _ensure_partitions(using: str, **_kwargs: Any) -> None:
-    from audit.partitions import ensure_partitions  # noqa: PLC0415 - the connection is not usable before
+    from audit import body_partitions  # noqa: PLC0415 - the connection is not usable before
+    from audit.partitions import ensure_partitions  # noqa: PLC0415
 
     ensure_partitions(timezone.now(), using)
+    body_partitions.ensure(timezone.now(), using)

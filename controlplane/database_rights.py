@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import sql
 
+from inference.contract import bodies
 from inference.contract.events import ROWS, TABLE
 
 OWNER_ALIAS = "owner"
@@ -41,13 +42,15 @@ def grant(using: str, **_kwargs: Any) -> None:
                 cursor.execute(statement)
 
 
+_REGISTER = {TABLE: ["SELECT, INSERT"], ROWS: ["INSERT"], bodies.TABLE: ["SELECT"], bodies.ROWS: ["INSERT"]}
+"""what is reached of it; its months are reached through these"""
+
+
 def _privileges(name: str, kind: str) -> list[str]:
     if kind == "S":
         return ["USAGE, SELECT"]
-    if name == TABLE:
-        return ["SELECT, INSERT"]
-    if name == ROWS:
-        return ["INSERT"]
-    if name.startswith(TABLE):
-        return []  # months of the register: reached through the two above
+    if name in _REGISTER:
+        return _REGISTER[name]
+    if name.startswith((TABLE, bodies.TABLE)):
+        return []
     return ["SELECT"] if name in _READ_ONLY else ["SELECT, INSERT, UPDATE, DELETE"]

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from inference.auth import Principal
+from inference.bodies import Bodies, Digesting, bodies_of
 from inference.contract.events import (
     NULL,
     Event,
@@ -93,6 +94,7 @@ class Record:
 
     __slots__ = (
         "_began",
+        "_bodies",
         "_caller",
         "_digests",
         "_input",
@@ -120,6 +122,7 @@ class Record:
         call: Call,
         body: bytes,
         limits: dict[str, Any] | None = None,
+        most_kept: int = 0,
     ) -> None:
         """Queue the intent. Raises `AuditUnavailable` when the register is down.
 
@@ -130,7 +133,8 @@ class Record:
         self._register = register
         self._request = request
         self.id = uuid7_bytes()
-        self.output = sha256()
+        self._bodies: Bodies | None = bodies_of(register, principal, most_kept)
+        self.output: Digesting = self._bodies.output if self._bodies else sha256()
         self.usage: Usage | None = None
         self.choice: Choice | None = None
         self.attempts = 0
@@ -146,7 +150,10 @@ class Record:
             register.writer, operation, principal.project, principal.key_id, principal.name,
             request.auth_method, call.model, request.source_ip, request.client,
         )  # fmt: skip
-        self._intent = register.append(self._pack_intent, request.exchange.abort, patient=not call.stream)
+        if self._bodies is not None:
+            self._bodies.keep_input(self.id, body)
+        patient = not call.stream and self._bodies is None
+        self._intent = register.append(self._pack_intent, request.exchange.abort, patient=patient)
 
     def _pack_intent(self) -> bytes:
         request, began = self._request, self._began
@@ -179,8 +186,15 @@ class Record:
         self.closed = True
         outcome = self._outcome(status, status_code)
         if self._register.replace(self._intent, partial(outcome, self.id, None)):
+            self._keep_output(self.id)
             return self._intent
-        return self._register.append(partial(outcome, uuid7_bytes(), self.id))
+        event = uuid7_bytes()
+        self._keep_output(event)
+        return self._register.append(partial(outcome, event, self.id))
+
+    def _keep_output(self, event: bytes) -> None:
+        if self._bodies is not None:
+            self._bodies.keep_output(event)
 
     def _outcome(self, status: str, status_code: int) -> Callable[[bytes, bytes | None], bytes]:
         """All that is known now; what packs it is called with the row's id and that of its intent."""
@@ -203,6 +217,8 @@ class Record:
 
     def _detail(self) -> dict[str, Any]:
         detail: dict[str, Any] = {"attempts": self.attempts}
+        if self._bodies is not None:
+            detail["kept"] = self._bodies.mode
         if self._limits is not None:
             detail["limits"] = self._limits
         if self.choice is not None:

@@ -31,6 +31,8 @@ class Principal(msgspec.Struct, frozen=True):
     cidrs: tuple[str, ...] | None = None
     media_hosts: tuple[str, ...] = ()
     register_mode: str = "digest"
+    data_domain: str = ""
+    body_key: str = ""
     used_as: str = ""
     """which of the key's secrets it was proven by, as `tables.USED` names it"""
 
@@ -99,6 +101,8 @@ def _principal(entry: KeyEntry, expires: float | None, used_as: str) -> Principa
         cidrs=entry.cidrs,
         media_hosts=entry.media_hosts,
         register_mode=entry.register_mode,
+        data_domain=entry.data_domain,
+        body_key=entry.body_key,
         used_as=used_as,
     )
 

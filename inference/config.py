@@ -61,6 +61,8 @@ class Config:
     """where records wait while PostgreSQL is away; empty: nowhere, nothing is served then"""
     spool_bytes: int = 256 * MIB
     """what one worker's spool may hold"""
+    kept_bytes: int = 256 * 1024
+    """of each body that a project keeps; what is longer is cut off there, and marked"""
     trusted_proxies: str = ""
     """comma-separated addresses whose ``x-forwarded-for`` is believed; empty: nobody's"""
     access_log: bool = True
@@ -97,6 +99,7 @@ class Config:
             spool_bytes=env.integer(
                 "SIGNALBOX_GATEWAY_SPOOL_BYTES", 256 * MIB, lowest=64 * 1024, highest=1024 * 1024 * MIB
             ),
+            kept_bytes=env.integer("SIGNALBOX_GATEWAY_KEPT_BYTES", 256 * 1024, lowest=1024, highest=16 * MIB),
             trusted_proxies=env.text("SIGNALBOX_TRUSTED_PROXIES"),
             access_log=env.boolean("SIGNALBOX_GATEWAY_ACCESS_LOG", default=True),
         )

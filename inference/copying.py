@@ -11,9 +11,11 @@ from psycopg import AsyncConnection
 from psycopg.pq import ExecStatus
 from psycopg.rows import TupleRow
 
+from inference.contract import bodies
 from inference.contract.events import COPY_STATEMENT
 
 _STATEMENT = COPY_STATEMENT.encode("ascii")
+_WITH_BODIES = f"{COPY_STATEMENT}; {bodies.COPY_STATEMENT}".encode("ascii")  # one message is one transaction
 OnEnd = Callable[[Exception | None], None]
 
 
@@ -27,18 +29,21 @@ class Copier:
         self._on_lost = on_lost
         self._pg = connection.pgconn
         self._loop = asyncio.get_running_loop()
-        self._payload = b""
+        self._payloads: list[bytes] = []
         self._on_end: OnEnd | None = None
         self._error: Exception | None = None
         self._pg.nonblocking = 1
         self._descriptor = self._pg.socket
         self._loop.add_reader(self._descriptor, self._readable)
 
-    def copy(self, payload: bytes, on_end: OnEnd) -> None:
-        """Begin to copy. `on_end` is given None once the rows are committed, else what went wrong."""
-        self._payload, self._on_end, self._error = payload, on_end, None
+    def copy(self, payload: bytes, on_end: OnEnd, kept: bytes = b"") -> None:
+        """Begin to copy; `kept` is the payload of bodies that belong to the rows, if there are any.
+
+        `on_end` is given None once all is committed, else what went wrong.
+        """
+        self._payloads, self._on_end, self._error = [kept, payload] if kept else [payload], on_end, None
         try:
-            self._pg.send_query(_STATEMENT)
+            self._pg.send_query(_WITH_BODIES if kept else _STATEMENT)
             self._flush()
         except psycopg.Error as exc:
             self.abort(exc)
@@ -67,7 +72,7 @@ class Copier:
                 self._end(self._error)
                 return
             if result.status == ExecStatus.COPY_IN:
-                self._pg.put_copy_data(self._payload)
+                self._pg.put_copy_data(self._payloads.pop())
                 self._pg.put_copy_end()
                 self._flush()
             elif result.status != ExecStatus.COMMAND_OK:
@@ -86,7 +91,7 @@ class Copier:
             self.abort(exc)
 
     def _end(self, error: Exception | None) -> None:
-        on_end, self._on_end, self._payload = self._on_end, None, b""
+        on_end, self._on_end, self._payloads = self._on_end, None, []
         if on_end is not None:
             on_end(error)
         elif error is not None:

@@ -52,6 +52,7 @@ async def handle(gateway: Gateway, endpoint: Endpoint, request: Request) -> None
         record = Record(
             gateway.register, request, principal,
             operation=endpoint.operation, call=call, body=body, limits=admitted.detail,
+            most_kept=gateway.config.kept_bytes,
         )  # fmt: skip
         admitted.watch(record)
         passage = Passage(endpoint, route, call, request, record)

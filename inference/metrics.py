@@ -122,6 +122,14 @@ EJECTED = Gauge(
 )
 ROUTED = Counter("signalbox_gateway_routed_total", "Routing decisions.", ("deployment", "reason"))
 LIMITED = Counter("signalbox_gateway_limited_total", "Requests refused by a limit.", ("limit",))
+MASKED = Counter(
+    "signalbox_gateway_masked_total", "Pieces of personal data masked in kept bodies.", ("project", "kind")
+)
+BODIES = Counter(
+    "signalbox_gateway_masked_bodies_total",
+    "Kept bodies that masking went through: masked, or clean because nothing was found.",
+    ("project", "reason"),
+)
 AUDIT_LAG = Gauge(
     "signalbox_audit_lag_seconds", "How long the oldest row of the last commit waited.", multiprocess_mode="livemax"
 )

@@ -21,6 +21,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from inference.contract.bodies import parted
 from inference.contract.events import pack_copy
 from inference.contract.ids import uuid7
 from inference.copying import Copier
@@ -109,6 +110,8 @@ class Register:
         """what was last told about it"""
         self._spooling: asyncio.Future[None] | None = None
         self._scheduled = False
+        self._keeps = False
+        """bodies went this way before, so some may be among the rows"""
         self._lost = asyncio.Event()
         self._empty = asyncio.Event()
         self._closing = False
@@ -160,6 +163,11 @@ class Register:
             self._rows.append(Row(pack))
             self._schedule()
 
+    def keep(self, body: bytes) -> None:
+        """Take a packed body along with the row that is appended next: both are committed, or neither is."""
+        self._keeps = True
+        self._rows.append(Row(lambda: body))
+
     def _queue(self, row: Row) -> None:
         row.since = time.monotonic()
         self._rows.append(row)
@@ -194,9 +202,16 @@ class Register:
                 self._empty.set()
             return
         if self._copier is not None:
-            self._copier.copy(pack_copy(self._take()), self._copied)
+            self._copy(self._copier, self._take())
         elif self._away and self._spool is not None and not self._spooling:
             self._write_spool(self._spool)
+
+    def _copy(self, copier: Copier, rows: list[bytes]) -> None:
+        if self._keeps:
+            events, bodies = parted(rows)
+            copier.copy(pack_copy(events), self._copied, pack_copy(bodies) if bodies else b"")
+        else:
+            copier.copy(pack_copy(rows), self._copied)
 
     def _take(self) -> list[bytes]:
         self._flying, self._rows = self._rows, []

@@ -127,7 +127,11 @@ class KeyEntry(msgspec.Struct, frozen=True):
     media_hosts: tuple[str, ...] = ()
     """hosts from which its project lets engines fetch media; ``*.name`` for all below a name"""
     register_mode: str = "digest"
-    """what its project lets the register keep of a request: ``metadata``, ``digest`` or ``full``"""
+    """what its project lets the register keep of a request: ``metadata``, ``digest``, ``masked`` or ``full``"""
+    data_domain: str = "business"
+    """what its project's contents are: ``public``, ``business`` or ``sensitive``"""
+    body_key: str = ""
+    """what contents are encrypted to, where they are kept: see `bodies.BodyKey`"""
     previous_digest: str = ""
     """of the secret before the last rotation; empty when there is none"""
     previous_expires: float = 0.0

@@ -136,7 +136,7 @@ def owner_url(gateway_database: Database) -> Iterator[str]:
     """The owner's way into the register's database, which is emptied after each test."""
     yield gateway_database.owner_url
     with psycopg.connect(gateway_database.owner_url, autocommit=True) as connection:
-        connection.execute("TRUNCATE audit_event")
+        connection.execute("TRUNCATE audit_event, audit_body")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
+from audit import body_partitions
 from audit.partitions import ensure_partitions
 from controlplane.database_rights import owner_alias
 
@@ -11,3 +12,4 @@ from controlplane.database_rights import owner_alias
 def make_partitions() -> None:
     """Make the partitions of the coming months, as the owner of the register's table."""
     ensure_partitions(timezone.now(), owner_alias())
+    body_partitions.ensure(timezone.now(), owner_alias())
