@@ -30,12 +30,13 @@ test: setup ## every test, the real engine and the real browser included
 soak: setup ## the promises at their full counts, one after the other, with a table at the end (ONLY=L1,F3: some of them)
 	$(VENV)/python -m pytest tests/proofs --soak --only "$(ONLY)" -p no:randomly --tb=short
 
-bench: setup ## the gateway against nginx, the limiter, 100,000 keys and long lists, each in one run on this machine
+bench: setup ## the gateway against nginx, the limiter, 100,000 keys, long lists and ten million events, each in one run on this machine
 	$(VENV)/python -m bench.race
 	$(VENV)/python -m bench.limiter
 	$(VENV)/python -m bench.keys
 	$(VENV)/python -m bench.lists
 	$(VENV)/python -m bench.masking
+	$(VENV)/python -m bench.register_finding
 
 audit: setup ## known weaknesses of the pinned packages, where an advisory source can be reached
 	@$(VENV)/python -m config.advisories

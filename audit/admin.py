@@ -24,12 +24,21 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from audit import guard
-from audit.filters import ActorFilter, Cursor, OperationFilter, ProjectFilter, TargetFilter, TimeFilter, search
+from audit.filters import (
+    ActorFilter,
+    Cursor,
+    OperationFilter,
+    ProjectFilter,
+    SourceFilter,
+    StatusFilter,
+    TargetFilter,
+    TimeFilter,
+)
 from audit.listing import EventList
 from audit.models import Event
+from audit.story import of_request, tell
 
 PATIENCE_MS = 5_000
-STORY_SHOWN = 50
 FINE = frozenset({"ok", "accepted", "client_closed"})
 """statuses that ask nobody to look"""
 
@@ -57,11 +66,12 @@ class EventAdmin(ModelAdmin):
     list_display_links = ("shown_at", "operation")
     list_filter = (
         Cursor, ("kind", ChoicesDropdownFilter), OperationFilter, ProjectFilter, ActorFilter, TargetFilter,
-        ("at", TimeFilter),
+        StatusFilter, SourceFilter, ("at", TimeFilter),
     )  # fmt: skip
     list_filter_submit = True
-    search_fields = ("request_id",)  # shows the box; what it does stands in `audit.filters.search`
-    search_help_text = _("Request id, operation, target or actor, exactly as written")
+    search_fields = ("request_id",)  # shows the box; what it does stands in `audit.finding`
+    search_help_text = _("A part of an operation, target, actor or reason; a whole request id")
+    list_before_template = "audit/facets.html"
     sortable_by = ()
     ordering = ("-at", "-id")
     list_per_page = 50
@@ -96,6 +106,7 @@ class EventAdmin(ModelAdmin):
         return [
             path("", page(self.changelist_view), name="audit_event_changelist"),
             path("<uuid:object_id>/", page(self.event_page), name="audit_event_change"),
+            path("<uuid:object_id>/request/", page(self.story_page), name="audit_event_story"),
         ]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[EventList]:
@@ -103,8 +114,9 @@ class EventAdmin(ModelAdmin):
         return EventList
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Event], search_term: str) -> tuple[Any, bool]:
-        del request
-        return search(queryset, search_term.strip().replace("\x00", "")), False
+        """Nothing yet: the list finds texts itself, page by page."""
+        del request, search_term
+        return queryset, False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         try:
@@ -129,26 +141,35 @@ class EventAdmin(ModelAdmin):
 
     def event_page(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
         """One entry in plain words, and beside it the other entries of the same request."""
+        event, events = self._find(request, object_id)
+        context = {
+            "heading": event.operation, "event": event, "questions": questions(event), "digests": digests(event),
+            "story": of_request(events, event.request_id) if event.request_id else [event],
+        }  # fmt: skip
+        return self._page(request, "audit/event.html", context)
+
+    def story_page(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """What became of the entry's request, step by step."""
+        event, events = self._find(request, object_id)
+        story = of_request(events, event.request_id) if event.request_id else [event]
+        heading = _("Request %(id)s") % {"id": event.request_id or "—"}
+        context = {"heading": heading, "event": event, "steps": tell(story)}
+        return self._page(request, "audit/story.html", context)
+
+    def _find(self, request: HttpRequest, object_id: UUID) -> tuple[Event, QuerySet[Event]]:
+        """The entry, and all that may be seen."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         events = guard.readable(request)
         event = events.filter(pk=object_id).first()
         if event is None:
             raise Http404
-        heading = event.operation
-        context = {
-            **self.admin_site.each_context(request), "title": heading, "heading": heading, "event": event,
-            "crumbs": [(_("Audit"), reverse("admin:audit_event_changelist"))],
-            "story": story_of(events, event), "questions": questions(event), "digests": digests(event),
-        }  # fmt: skip
-        return TemplateResponse(request, "audit/event.html", context)
+        return event, events
 
-
-def story_of(events: QuerySet[Event], event: Event) -> list[Event]:
-    """Those of the entries that belong to the event's request, the oldest first."""
-    if not event.request_id:
-        return [event]
-    return list(events.filter(request_id=event.request_id).order_by("at", "id")[:STORY_SHOWN])
+    def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+        crumbs = [(_("Audit"), reverse("admin:audit_event_changelist"))]
+        whole = {**self.admin_site.each_context(request), "title": context["heading"], "crumbs": crumbs, **context}
+        return TemplateResponse(request, template, whole)
 
 
 def questions(event: Event) -> list[tuple[Any, list[tuple[Any, Any]]]]:

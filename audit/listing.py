@@ -9,9 +9,9 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
+from audit.filters import BEFORE, selection_of
+from audit.finding import Found, facets
 from audit.models import Event
-
-BEFORE = "before"
 
 
 class Place(NamedTuple):
@@ -34,9 +34,9 @@ def place_from(text: str) -> Place | None:
     return place if place.at.tzinfo else None
 
 
-def older_than(events: QuerySet[Event], place: Place) -> QuerySet[Event]:
+def older_than(events: Any, place: Place) -> Any:
     """What stands before the place; the first condition is the one that meets the index."""
-    return events.filter(at__lte=place.at).filter(Q(at__lt=place.at) | Q(id__lt=place.id))
+    return events.filter(Q(at__lte=place.at) & (Q(at__lt=place.at) | Q(id__lt=place.id)))
 
 
 class Uncounted(Paginator):  # type: ignore[type-arg]
@@ -46,6 +46,22 @@ class Uncounted(Paginator):  # type: ignore[type-arg]
     count = 0
 
 
+class Value(NamedTuple):
+    """A value of a facet: how often it stands in the newest rows, and the query string that narrows to it."""
+
+    name: str
+    count: int
+    query: str
+    chosen: bool
+
+
+PARAMETERS = {
+    "kind": "kind__exact", "operation": "operation", "project": "project", "actor_name": "actor", "status": "status",
+    "source": "source",
+}  # fmt: skip
+"""column -> what narrows to it in the query string"""
+
+
 class EventList(ChangeList):
     """One page of events, newest first. `older` is the query string of the next page, empty on the last."""
 
@@ -53,12 +69,17 @@ class EventList(ChangeList):
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: list[str | None] | None = None) -> QuerySet[Any]:
         events = super().get_queryset(request, exclude_parameters)
-        place = place_from(request.GET.get(BEFORE, ""))
-        return older_than(events, place) if place else events
+        return events.defer("changes", "detail")  # of any length, and not on the page
+
+    def _found(self) -> "QuerySet[Event] | Found":
+        found = Found(self.queryset, self.selection) if self.selection.text else self.queryset
+        return older_than(found, self.place).order_by("-at", "-id") if self.place else found
 
     def get_results(self, request: HttpRequest) -> None:
         self.paginator = Uncounted([], self.list_per_page)
-        found = list(self.queryset[: self.list_per_page + 1])
+        self.place = place_from(request.GET.get(BEFORE, ""))
+        self.selection = selection_of(request.GET)
+        found = list(self._found()[: self.list_per_page + 1])
         self.result_list = found[: self.list_per_page]
         self.result_count = len(self.result_list)
         self.full_result_count = None
@@ -68,6 +89,20 @@ class EventList(ChangeList):
         if len(found) > self.list_per_page:
             last = self.result_list[-1]
             self.older = self.get_query_string({BEFORE: str(Place(last.at, last.id))})
+
+        self._count_facets()
+
+    def _count_facets(self) -> None:
+        found, self.counted, self.counts_all = facets(self.root_queryset, self.selection)
+        self.facets = [
+            (Event._meta.get_field(it.column).verbose_name, [self._value(it.column, *one) for one in it.values])  # noqa: SLF001
+            for it in found
+        ]
+
+    def _value(self, column: str, name: str, count: int) -> Value:
+        chosen, parameter = getattr(self.selection, column) == name, PARAMETERS[column]
+        changed = {parameter: None} if chosen else {parameter: name}
+        return Value(name, count, self.get_query_string(changed, [BEFORE]), chosen)
 
     @property
     def newest(self) -> str:

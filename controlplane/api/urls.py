@@ -3,10 +3,10 @@
 from typing import Any
 
 from django.urls import path, register_converter
-from django.urls.converters import IntConverter
+from django.urls.converters import IntConverter, StringConverter
 from rest_framework.routers import SimpleRouter
 
-from audit.api import Events
+from audit.api import REQUEST_ID, Events, Requests
 from controlplane.api import access, api_keys, auth, catalog, deployments, identity, limits, roles, routes
 from controlplane.api.schema import openapi
 from controlplane.api.unknown import unknown
@@ -18,7 +18,14 @@ class UserIdConverter(IntConverter):
     regex = "[0-9]{1,18}"
 
 
+class RequestIdConverter(StringConverter):
+    """As clients and the gateway write them."""
+
+    regex = REQUEST_ID
+
+
 register_converter(UserIdConverter, "user_id")
+register_converter(RequestIdConverter, "request_id")
 
 
 class NounRouter(SimpleRouter):
@@ -44,6 +51,7 @@ router.register("service-accounts", identity.ServiceAccounts)
 router.register("roles", roles.Roles)
 router.register("role-bindings", roles.RoleBindings)
 router.register("audit/events", Events)
+router.register("audit/requests", Requests)
 
 urlpatterns = [
     path("openapi.json", openapi, name="openapi"),

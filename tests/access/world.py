@@ -1,6 +1,6 @@
 """A project with one of everything, so that each path of the API and the console leads somewhere."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from audit.models import Event
@@ -27,7 +27,9 @@ class World:
     @property
     def marks(self) -> set[str]:
         """Texts that stand in answers about this project and in no other's."""
-        return {str(thing.pk) for noun, thing in self.things.items() if noun not in {"roles", "users"}}
+        return {
+            str(getattr(thing, "pk", thing)) for noun, thing in self.things.items() if noun not in {"roles", "users"}
+        }
 
 
 def make(name: str) -> World:
@@ -42,7 +44,10 @@ def make(name: str) -> World:
     member = factories.UserFactory.create(username=f"{name}-member", is_staff=True)
     machine = factories.ServiceAccountFactory.create(name=f"{name}-machine", project=project)
     event = record(
-        Operation.PROJECT_CHANGED, actor=SYSTEM, target=Target("project", str(project.pk), name), project=name
+        Operation.PROJECT_CHANGED,
+        actor=replace(SYSTEM, request_id=f"{name}-request"),
+        target=Target("project", str(project.pk), name),
+        project=name,
     )
     things = {
         "projects": project,
@@ -62,6 +67,7 @@ def make(name: str) -> World:
         "role-bindings": factories.BindingFactory.create(user=member, role=Role.VIEWER, project=project),
         "roles": Role.VIEWER,
         "audit/events": Event.objects.get(pk=event.id),
+        "audit/requests": event.request_id,
     }
     return World(project, things)
 
