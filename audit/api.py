@@ -126,7 +126,7 @@ class Events(mixins.ListModelMixin, GenericViewSet[Event]):
         with patience():
             return super().list(request, *args, **kwargs)
 
-    def filter_queryset(self, queryset: QuerySet[Event]) -> Any:
+    def filter_queryset(self, queryset: Any) -> Any:
         """With a text these are as much of a QuerySet as pages need."""
         selection = self._selection()
         events = super().filter_queryset(queryset)

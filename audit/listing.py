@@ -50,7 +50,7 @@ class Value(NamedTuple):
     """A value of a facet: how often it stands in the newest rows, and the query string that narrows to it."""
 
     name: str
-    count: int
+    times: int
     query: str
     chosen: bool
 
@@ -68,7 +68,7 @@ class EventList(ChangeList):
     older = ""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: list[str | None] | None = None) -> QuerySet[Any]:
-        events = super().get_queryset(request, exclude_parameters)
+        events: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
         return events.defer("changes", "detail")  # of any length, and not on the page
 
     def _found(self) -> "QuerySet[Event] | Found":
@@ -95,7 +95,10 @@ class EventList(ChangeList):
     def _count_facets(self) -> None:
         found, self.counted, self.counts_all = facets(self.root_queryset, self.selection)
         self.facets = [
-            (Event._meta.get_field(it.column).verbose_name, [self._value(it.column, *one) for one in it.values])  # noqa: SLF001
+            (
+                getattr(Event._meta.get_field(it.column), "verbose_name", ""),
+                [self._value(it.column, *one) for one in it.values],
+            )  # noqa: SLF001
             for it in found
         ]
 

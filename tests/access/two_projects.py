@@ -75,8 +75,8 @@ class TwoProjects(RuleBasedStateMachine):
         self.worlds: dict[str, World] = {side: make(side) for side in SIDES}
         self.marks = {side: set(world.marks) for side, world in self.worlds.items()}
         self.known = {
-            side: {noun: [(str(getattr(thing, "pk", thing)), getattr(thing, "name", ""))] for noun, thing in world.things.items()
-                   if noun != "roles"}
+            side: {noun: [(str(getattr(thing, "pk", thing)), getattr(thing, "name", ""))]
+                   for noun, thing in world.things.items() if noun != "roles"}
             for side, world in self.worlds.items()
         }  # fmt: skip
         self.users: dict[str, User] = {}

@@ -10,7 +10,7 @@ LIST = "audit_event_changelist"
 
 def _facets(answer):
     return {
-        parameter: {it.name: it.count for it in values}
+        parameter: {it.name: it.times for it in values}
         for parameter, (_title, values) in zip(listing.PARAMETERS, answer.context["cl"].facets, strict=True)
     }
 
