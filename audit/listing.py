@@ -96,9 +96,9 @@ class EventList(ChangeList):
         found, self.counted, self.counts_all = facets(self.root_queryset, self.selection)
         self.facets = [
             (
-                getattr(Event._meta.get_field(it.column), "verbose_name", ""),
+                getattr(Event._meta.get_field(it.column), "verbose_name", ""),  # noqa: SLF001 - Django's public way
                 [self._value(it.column, *one) for one in it.values],
-            )  # noqa: SLF001
+            )
             for it in found
         ]
 
