@@ -1,7 +1,7 @@
 """What is looked for in the register, as a value; and the rows of it, a page at a time, each question by an index.
 
 A text is looked for in operation, target, actor and reason of all that the control plane wrote (see the migration
-`0003_finding`), and as a whole in request ids, targets and actors of requests. An operation of requests is found by a
+`0004_finding`), and as a whole in request ids, targets and actors of requests. An operation of requests is found by a
 part of its name.
 """
 

@@ -95,5 +95,5 @@ CREATE INDEX audit_event_kind_at_id_idx ON audit_event (kind, at DESC, id DESC) 
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audit", "0002_row_level_security")]
+    dependencies = [("audit", "0003_bodies")]
     operations = [migrations.RunSQL(WORDS + INDEXES + SEARCH, TEAR_DOWN)]
