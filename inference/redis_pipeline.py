@@ -91,6 +91,7 @@ class _Connection(asyncio.Protocol):
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
+        self._makers: list[Callable[[], None]] = []
         self.waiting: deque[tuple[OnReply, float]] = deque()
         self.lost = False
 
@@ -98,12 +99,20 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def send(self, payload: bytes, on_reply: OnReply) -> None:
-        if not self._out:
+        if not (self._out or self._makers):
             self._loop.call_soon(self._flush)
         self._out.append(payload)
         self.waiting.append((on_reply, self._loop.time()))
 
+    def before_write(self, make: Callable[[], None]) -> None:
+        if not (self._out or self._makers):
+            self._loop.call_soon(self._flush)
+        self._makers.append(make)
+
     def _flush(self) -> None:
+        for make in self._makers:
+            make()
+        self._makers.clear()
         out, self._out = self._out, []
         if self._transport is not None and not self.lost:
             self._transport.write(b"".join(out))
@@ -186,6 +195,14 @@ class RedisPipeline:
             on_reply(RedisUnavailable("not connected to Redis"))
         else:
             connection.send(payload, on_reply)
+
+    def before_write(self, make: Callable[[], None]) -> None:
+        """Call `make`, which may `send`, just before this tick's commands are written; at once without a connection."""
+        connection = self._connection
+        if connection is None:
+            make()
+        else:
+            connection.before_write(make)
 
     async def call(self, *arguments: Argument) -> Any:
         """Send a command and return its reply. Raises `RedisError` and `RedisUnavailable`."""

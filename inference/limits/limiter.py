@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from inference.contract.limits import LimitEntry
-from inference.redis_pipeline import RedisError, RedisPipeline
+from inference.redis_pipeline import RedisPipeline
 
 from . import arithmetic
 from .answers import BudgetExhausted, Lease, LimitExceeded, LimitsUnavailable
@@ -15,9 +15,10 @@ from .arithmetic import BUCKET_MS, Gauge, Header
 from .budgets import Budgets
 from .ledger import Ledger
 from .ledger_client import LedgerClient
-from .plan import NOTHING, Bound, Dimension, Plan, Spend
+from .plan import NOTHING, Asking, Bound, Dimension, Ended, Plan, Spend
 from .session import BEAT_SECONDS, Session, monotonic_ms
 from .slices import Charge, Party
+from .turns import Turns
 
 PLANS_KEPT = 20_000
 JOIN_PATIENCE = 0.003
@@ -81,6 +82,7 @@ class Limiter:
             member=f"place-{place}" if place is not None else self._name,
             lease_ms=int(lease * 1000), longest_ms=int(longest_request * 1000),
         )  # fmt: skip
+        self._turns = Turns(self._pipeline, lambda: self._session.generation, self._told, self._given_up)
         self._budgets = Budgets(
             LedgerClient(database_url), self._pipeline, self._name, self._session.now_ms, int(lease * 1000)
         )
@@ -101,6 +103,7 @@ class Limiter:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self._budgets.close()
+        self._turns.flush()
         try:
             await self._session.leave()
         except Exception as exc:  # noqa: BLE001 - whatever is wrong with Redis, this process ends
@@ -176,14 +179,17 @@ class Limiter:
     async def _ask(self, generation: str, lease: Lease) -> list[int] | None:
         """Redis's decision; None when there is none to be had."""
         future: asyncio.Future[list[int] | None] = asyncio.get_running_loop().create_future()
+        asking, decided = Asking(lease.id, lease.tokens), partial(self._answered, future, lease)
         if lease.party is None:
-            payload = lease.plan.admit(generation, lease.id, lease.tokens)
+            self._turns.ask(lease.plan, asking, decided)
         else:
-            payload = lease.plan.admit_charged(lease.party, lease.id, lease.tokens, lease.charges)
-        self._pipeline.send(payload, partial(self._answered, future, generation, lease))
+            payload = lease.plan.turn_charged(lease.party, asking, lease.charges)
+            self._pipeline.send(payload, lambda reply: decided(generation, _only(reply)))
         return await future
 
-    def _answered(self, future: "asyncio.Future[list[int] | None]", generation: str, lease: Lease, reply: Any) -> None:
+    def _answered(
+        self, future: "asyncio.Future[list[int] | None]", lease: Lease, generation: str | None, reply: Any
+    ) -> None:
         """Enter what was taken before anyone else runs, even if nobody waits for it any more."""
         asked = reply if isinstance(reply, list) and reply[0] != -1 else None
         if asked is not None and asked[0] == 1:
@@ -193,8 +199,7 @@ class Limiter:
         elif asked is None:
             if lease.party is not None:
                 lease.party.doubt(lease.charges)
-            if generation == self._session.generation:
-                self._disconnect()
+            self._given_up(generation)
         if not future.done():
             future.set_result(asked)
 
@@ -377,14 +382,15 @@ class Limiter:
         if generation is None:
             return
         lease, change = self._unsettled[lease_id][:2]
+        self._turns.settle(lease.plan, Ended(lease.id, lease.at // BUCKET_MS, change))
 
-        def answered(reply: Any) -> None:
-            if not isinstance(reply, Exception):
-                self._unsettled.pop(lease_id, None)
-            elif isinstance(reply, RedisError) and generation == self._session.generation:
-                self._disconnect()
+    def _told(self, lease_id: str) -> None:
+        self._unsettled.pop(lease_id, None)
 
-        self._pipeline.send(lease.plan.settle(generation, lease.id, lease.at // BUCKET_MS, change), answered)
+    def _given_up(self, generation: str | None) -> None:
+        """Nobody answered for this generation, or it is another one by now."""
+        if generation is not None and generation == self._session.generation:
+            self._disconnect()
 
     async def _connected(self) -> None:
         await self._session.join()
@@ -400,6 +406,7 @@ class Limiter:
 
     def _lost(self) -> None:
         self._session.lost()
+        self._turns.forget()
         self._budgets.lost()
         self._joined.clear()
 
@@ -434,3 +441,11 @@ class Limiter:
                 lease.renewed = now
                 due += [(name, lease.id) for name in lease.plan.slots]
         return due
+
+
+def _only(reply: Any) -> Any:
+    """The decision of a turn with one request, before it the moment and the absent gateways."""
+    if isinstance(reply, list) and reply[0] == 1:
+        decision = reply[3]
+        return [decision[0], *reply[1:3], *decision[1:]]
+    return reply

@@ -1,6 +1,6 @@
 """One combination of limits, prepared: the commands for it are encoded but for what differs from request to request."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -40,19 +40,34 @@ class Spend(NamedTuple):
 
 
 NOTHING = Spend()
+_NONE = bulk(0)
+
+
+class Ended(NamedTuple):
+    """A request that is over, as its settlement says it: `change` is the tokens used minus the tokens reserved."""
+
+    lease: str
+    tick: int
+    change: int
+
+
+class Asking(NamedTuple):
+    """A request that asks to be let in."""
+
+    lease: str
+    tokens: int
 
 
 class _Encoded(NamedTuple):
     """What is constant within a generation."""
 
     generation: str
-    admit: bytes
-    keys: int
-    """of `admit`, which ends with the last of them when there are budgets"""
+    keys: tuple[bytes, ...]
     said: bytes
-    arguments: int
-    settle: bytes
-    mark_size: int
+    whole: bytes
+    """command, keys and what is said of the limits, when there are no budgets whose keys would come in between"""
+    words: int
+    """of a turn without requests"""
 
 
 def _bounds(entry: LimitEntry) -> Iterator[Bound]:
@@ -61,12 +76,8 @@ def _bounds(entry: LimitEntry) -> Iterator[Bound]:
             yield Bound(dimension, limit, entry.name)
 
 
-def _commanded(count: int, sha: str, keys: int) -> bytes:
-    return b"*%d\r\n" % (3 + count) + bulk("EVALSHA") + bulk(sha) + bulk(keys)
-
-
-def _joined(values: list[str]) -> bytes:
-    return b"".join(map(bulk, values))
+def _command(keys: int) -> bytes:
+    return scripts.TURN.command + bulk(keys)
 
 
 def _whose(entry: LimitEntry) -> str:
@@ -77,18 +88,16 @@ def _whose(entry: LimitEntry) -> str:
     return f"{who} on model {entry.route}" if entry.route else who
 
 
-def _settlement(generation: str, windows: list[str], slots: list[str]) -> tuple[bytes, int]:
-    """What settles, but for lease, tick and change, as a format; and the length of its first key without the lease."""
-    keys, mark = windows + slots, contract.settled_key(generation, "").encode()
-    head = _commanded(1 + len(keys) + 3 + len(keys), scripts.SETTLE.sha, 1 + len(keys))
-    kinds = _joined(["w"] * len(windows) + ["s"] * len(slots))
-    varying = b"$%d\r\n%b\r\n" * 3
-    first = b"$%d\r\n" + _literal(mark) + b"%b\r\n"
-    return b"".join((_literal(head), first, _literal(_joined(keys)), varying, _literal(kinds))), len(mark)
+def _ended(requests: Sequence[Ended]) -> bytes:
+    if not requests:
+        return _NONE
+    return bulk(len(requests)) + b"".join([bulk(it.lease) + bulk(it.tick) + bulk(it.change) for it in requests])
 
 
-def _literal(raw: bytes) -> bytes:
-    return raw.replace(b"%", b"%%")
+def _asking(requests: Sequence[Asking]) -> bytes:
+    if not requests:
+        return _NONE
+    return bulk(len(requests)) + b"".join([bulk(it.lease) + bulk(it.tokens) for it in requests])
 
 
 class Plan:
@@ -122,60 +131,42 @@ class Plan:
         """What to reserve of each budget."""
         return tuple(spend.of(allowance.budget.unit) for allowance in self.allowances)
 
-    def admit(self, generation: str, lease: str, tokens: int) -> bytes:
-        """The command that decides a request without budgets."""
-        encoded = self._encoded
-        if encoded is None or encoded.generation != generation:
-            encoded = self._encoded = self._encode(generation)
-        asked, cost = lease.encode(), b"%d" % tokens
-        return b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n" % (encoded.admit, len(asked), asked, len(cost), cost)
+    def turn(self, generation: str, ended: Sequence[Ended], asking: Sequence[Asking]) -> bytes:
+        """The command that settles some requests and decides others, none of them with budgets."""
+        encoded = self._within(generation)
+        words = encoded.words + 3 * len(ended) + 2 * len(asking)
+        return b"*%d\r\n%b%b%b" % (words, encoded.whole, _ended(ended), _asking(asking))
 
-    def admit_charged(self, party: Party, lease: str, tokens: int, charges: tuple[Charge, ...]) -> bytes:
-        """The command that decides a request with budgets."""
-        encoded = self._encoded
-        if encoded is None or encoded.generation != party.holder:
-            encoded = self._encoded = self._encode(party.holder)
-        count = len(charges)
-        keys = encoded.keys + 1 + count
+    def turn_charged(self, party: Party, asking: Asking, charges: tuple[Charge, ...]) -> bytes:
+        """The command that decides one request with budgets."""
+        encoded = self._within(party.holder)
+        keys = (*encoded.keys, party.touched, *(charge.slice.encoded for charge in charges))
+        budgets = (
+            *(bulk(allowance.budget.amount) for allowance in self.allowances), party.encoded_process,
+            *(bulk(charge.amount) for charge in charges),
+        )  # fmt: skip
+        words = encoded.words + len(keys) - len(encoded.keys) + 2 + len(budgets)
         return b"".join(
-            (
-                _commanded(keys + encoded.arguments + 1 + count + 2, scripts.ADMIT.sha, keys),
-                encoded.admit, party.touched, *(charge.slice.encoded for charge in charges), encoded.said,
-                party.encoded_process, *(bulk(charge.amount) for charge in charges), bulk(lease), bulk(tokens),
-            )
-        )  # fmt: skip
+            (b"*%d\r\n" % words, _command(len(keys)), *keys, encoded.said, _NONE, _asking((asking,)), *budgets)
+        )
 
-    def settle(self, generation: str, lease: str, tick: int, change: int) -> bytes:
-        """The command that ends a request."""
+    def _within(self, generation: str) -> _Encoded:
         encoded = self._encoded
         if encoded is None or encoded.generation != generation:
             encoded = self._encoded = self._encode(generation)
-        ended, at, more = lease.encode(), b"%d" % tick, b"%d" % change
-        return encoded.settle % (
-            encoded.mark_size + len(ended), ended, len(ended), ended, len(at), at, len(more), more,
-        )  # fmt: skip
+        return encoded
 
     def _encode(self, generation: str) -> _Encoded:
         keys = [contract.STATE, contract.members_key(generation)]
-        said = [generation, str(self._gateways), str(self._lease_ms), str(len(self.limits))]
-        windows, slots = [], []
+        marks = contract.settled_key(generation, "")
+        said = [generation, str(self._gateways), str(self._lease_ms), marks, str(len(self.limits))]
         for entry in self.limits:
             limits = (entry.requests_per_minute, entry.tokens_per_minute, entry.concurrency)
             said += [str(-1 if limit is None else limit) for limit in limits]
             if limits[:2] != (None, None):
                 keys.append(contract.window_key(generation, entry.name))
-            if entry.tokens_per_minute is not None:
-                windows.append(keys[-1])
             if entry.concurrency is not None:
                 keys.append(contract.slots_key(generation, entry.name))
-                slots.append(keys[-1])
-        if self.allowances:
-            said += [str(allowance.budget.amount) for allowance in self.allowances]
-            admit = _joined(keys)
-        else:
-            admit = _commanded(len(keys) + len(said) + 2, scripts.ADMIT.sha, len(keys)) + _joined(keys) + _joined(said)
-        return _Encoded(
-            generation,
-            admit, len(keys), _joined(said), len(said),
-            *_settlement(generation, windows, slots),
-        )  # fmt: skip
+        encoded, arguments = tuple(map(bulk, keys)), b"".join(map(bulk, said))
+        whole = b"".join((_command(len(keys)), *encoded, arguments))
+        return _Encoded(generation, encoded, arguments, whole, 3 + len(keys) + len(said) + 2)

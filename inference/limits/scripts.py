@@ -27,6 +27,6 @@ def read(name: str) -> Script:
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-ADMIT, SETTLE, BEAT, JOIN, LEAVE = map(read, ("admit", "settle", "beat", "join", "leave"))
+TURN, BEAT, JOIN, LEAVE = map(read, ("turn", "beat", "join", "leave"))
 FILL, SPEND, ALIGN, ALIVE, SWEEP, BURY = map(read, ("fill", "spend", "align", "alive", "sweep", "bury"))
-LOADED = (ADMIT, SETTLE, BEAT, LEAVE, FILL, SPEND, ALIGN, ALIVE, SWEEP, BURY)
+LOADED = (TURN, BEAT, LEAVE, FILL, SPEND, ALIGN, ALIVE, SWEEP, BURY)

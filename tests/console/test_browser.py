@@ -62,7 +62,7 @@ def test_first_minutes(page, complaints):
     page.get_by_test_id("submit").click()
     expect(page.get_by_test_id("secret")).to_contain_text("sbx_")
 
-    page.get_by_test_id("language-zh-hans").click()
     page.goto("/console/")
+    page.get_by_test_id("language-zh-hans").click()
     expect(page.get_by_test_id("page-title")).to_have_text("概览")
     assert complaints == []

@@ -37,13 +37,40 @@ local function roll(key)
   return {requests, tokens, 0, 0, tick}
 end
 
--- Adds to the bucket of this second. The key outlives its last bucket by a second and then goes by itself.
-local function add(key, window, requests, tokens)
-  local at = tick % RING
-  local fresh = window[3] == 0 and window[4] == 0
+-- The same, to be changed in memory by `add` and `correct`, and written once by `save`.
+local function open(key)
+  local window = roll(key)
+  window.key, window.fresh = key, window[3] == 0 and window[4] == 0
+  return window
+end
+
+-- Adds to the bucket of this second.
+local function add(window, requests, tokens)
   window[1], window[3] = window[1] + requests, window[3] + requests
   window[2], window[4] = window[2] + tokens, window[4] + tokens
-  redis.call('HSET', key, 'head', window[5], 'requests', window[1], 'tokens', window[2],
+  window.changed = true
+end
+
+-- What a request used beyond its reservation counts from now: nobody could know before. What it did not use goes back to
+-- the bucket it came from, if that still counts; never more than is in it.
+local function correct(window, reserved_at, change)
+  if change > 0 then return add(window, 0, change) end
+  if window[5] - reserved_at >= RING then return end
+  local at = reserved_at % RING
+  if at == tick % RING then return add(window, 0, -math.min(-change, window[4])) end
+  local count = tonumber(redis.call('HGET', window.key, 't' .. at) or 0)
+  local back = math.min(-change, count)
+  if back == 0 then return end
+  redis.call('HSET', window.key, 't' .. at, count - back)
+  window[2], window.changed = window[2] - back, true
+end
+
+-- The key outlives its last bucket by a second and then goes by itself.
+local function save(window)
+  if not window.changed then return end
+  local at = tick % RING
+  redis.call('HSET', window.key, 'head', window[5], 'requests', window[1], 'tokens', window[2],
     'r' .. at, window[3], 't' .. at, window[4])
-  if fresh then redis.call('PEXPIRE', key, WINDOW_MS + BUCKET_MS) end
+  if window.fresh then redis.call('PEXPIRE', window.key, WINDOW_MS + BUCKET_MS) end
+  window.changed, window.fresh = false, false
 end

@@ -8,7 +8,7 @@ from inference.limits import arithmetic, limiter, scripts, session
 from inference.limits.scripts import Script
 
 CLOCK_KEY = "test:now"
-LOADED = ("ADMIT", "SETTLE", "BEAT", "LEAVE", "FILL", "SPEND", "ALIGN", "ALIVE", "SWEEP", "BURY")
+LOADED = ("TURN", "BEAT", "LEAVE", "FILL", "SPEND", "ALIGN", "ALIVE", "SWEEP", "BURY")
 NAMES = (*LOADED, "JOIN")
 REAL_CLOCK = "local time = redis.call('TIME')\nlocal now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
 SET_CLOCK = f"local now = tonumber(redis.call('GET', '{CLOCK_KEY}'))\n"

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from inference.contract import limits as contract
 from inference.contract.limits import LimitEntry
 from inference.limits import scripts
-from inference.limits.plan import Plan
+from inference.limits.plan import Asking, Ended, Plan
 from inference.redis_pipeline import encode
 
 from . import builds
@@ -27,6 +27,8 @@ ROUTE = LimitEntry("-", route="chat", shared=True, requests_per_minute=6, tokens
 OTHER = LimitEntry("beta", key="k2", concurrency=1)
 COMBINATIONS = [(KEY,), (KEY, PAIR, PROJECT, ROUTE), (PROJECT, ROUTE), (OTHER,), (OTHER, ROUTE)]
 GENERATION = "g1"
+Known = tuple[str, Reservation, int, int]
+"""a lease, what the model knows of it, the tick and the tokens of its reservation"""
 
 
 class Wire:
@@ -55,7 +57,7 @@ class Histories(RuleBasedStateMachine):
     def begin(self, at: int) -> None:
         self.wire, self.model, self.now, self.count = Wire(self.url), Model(), at, 0
         self.plans = {entries: Plan(entries, 1, LEASE_MS) for entries in COMBINATIONS}
-        self.known: list[tuple[str, Reservation, int, int]] = []
+        self.known: list[Known] = []
         self.settled: dict[str, int] = {}
         self.wire(encode("FLUSHALL"))
         self.wire(encode("HSET", contract.STATE, "generation", GENERATION, "open", 0, "slots", 0))
@@ -76,52 +78,75 @@ class Histories(RuleBasedStateMachine):
 
     @rule(entries=st.sampled_from(COMBINATIONS), tokens=st.integers(0, 130), times=st.integers(1, 3))
     def admit(self, entries: tuple[LimitEntry, ...], tokens: int, times: int) -> None:
-        for _ in range(times):
-            self.admit_once(entries, tokens)
+        self.turn(entries, [], [tokens] * times)
 
-    def admit_once(self, entries: tuple[LimitEntry, ...], tokens: int) -> None:
-        self.count += 1
-        lease = f"l{self.count}"
-        reply = self.wire(self.plans[entries].admit(GENERATION, lease, tokens))
+    @rule(
+        data=st.data(), tokens=st.lists(st.integers(0, 130), max_size=4), used=st.lists(st.integers(0, 160), max_size=3)
+    )
+    def settle_and_admit(self, data: st.DataObject, tokens: list[int], used: list[int]) -> None:
+        """Some requests of one combination end, others begin: one turn."""
+        entries = data.draw(st.sampled_from(COMBINATIONS))
+        own = [known for known in self.known if known[1].entries == entries]
+        self.turn(
+            entries,
+            [(known, count) for known, count in zip(data.draw(st.permutations(own)), used, strict=False)],
+            tokens,
+        )
+
+    def turn(self, entries: tuple[LimitEntry, ...], over: list[tuple[Known, int]], tokens: list[int]) -> None:
+        leases = [f"l{self.count + number}" for number in range(len(tokens))]
+        self.count += len(tokens)
+        ended = [self.end(known, used) for known, used in over]
+        payload = self.plans[entries].turn(GENERATION, ended, list(map(Asking, leases, tokens)))
+        result, at, absent, *decisions = self.wire(payload)
+        assert (result, at, absent) == (1, self.now, 0)
+        for lease, cost, decision in zip(leases, tokens, decisions, strict=True):
+            self.check(entries, lease, cost, decision)
+
+    def check(self, entries: tuple[LimitEntry, ...], lease: str, tokens: int, decision: list[int]) -> None:
         if self.model.fits(entries, tokens, self.now):
             reservation = Reservation(self.now, entries, tokens)
             self.model.all.append(reservation)
             self.known.append((lease, reservation, self.now // 1000, tokens))
-            assert reply[:3] == [1, self.now, 0]
-            self.check_used(entries, reply[3:])
+            assert decision[0] == 1
+            self.check_used(entries, decision[1:])
         else:
-            assert reply[0] == 0
-            self.check_used(entries, reply[5:])
-            self.check_wait(entries, tokens, reply)
+            assert decision[0] == 0
+            self.check_used(entries, decision[3:])
+            self.check_wait(entries, tokens, decision)
 
     def check_used(self, entries: tuple[LimitEntry, ...], told: list[int]) -> None:
         """Exact, but that lapsed slots may still be in the sum while there is room for more."""
         for bound, said, true in zip(self.plans[entries].bounds, told, self.model.used(entries, self.now), strict=True):
             assert said >= true if bound.dimension == "concurrency" else said == true, bound
 
-    def check_wait(self, entries: tuple[LimitEntry, ...], tokens: int, reply: list[int]) -> None:
+    def check_wait(self, entries: tuple[LimitEntry, ...], tokens: int, decision: list[int]) -> None:
         """The binding rate has no room a moment before the time told, and has room then."""
-        bound = self.plans[entries].bounds[reply[3] - 1]
+        bound = self.plans[entries].bounds[decision[1] - 1]
         if bound.dimension == "concurrency":
             return
         alone = next(e for e in entries if e.name == bound.name)
         alone = LimitEntry(alone.project, alone.key, alone.route, alone.shared, **{bound.dimension.value: bound.limit})
         cost = tokens if bound.dimension == "tokens_per_minute" else 0
-        assert (reply[4] == -1) == (cost > bound.limit)
-        if reply[4] >= 0:
-            assert self.model.fits((alone,), cost, self.now + reply[4])
-            assert not self.model.fits((alone,), cost, self.now + reply[4] - 1)
+        assert (decision[2] == -1) == (cost > bound.limit)
+        if decision[2] >= 0:
+            assert self.model.fits((alone,), cost, self.now + decision[2])
+            assert not self.model.fits((alone,), cost, self.now + decision[2] - 1)
 
     @rule(data=st.data(), used=st.integers(0, 160), again=st.booleans())
     def settle(self, data: st.DataObject, used: int, again: bool) -> None:
         if self.known:
-            lease, reservation, tick, reserved = data.draw(st.sampled_from(self.known))
-            plan = self.plans[reservation.entries]
-            change = self.settled.setdefault(lease, used - reserved)  # what is sent again is the same
+            known = data.draw(st.sampled_from(self.known))
             for _ in range(1 + again):
-                self.wire(plan.settle(GENERATION, lease, tick, change))
-            if plan.metered or plan.slots:
-                self.model.settle(reservation, used, self.now)
+                self.turn(known[1].entries, [(known, used)], [])
+
+    def end(self, known: Known, used: int) -> Ended:
+        lease, reservation, tick, reserved = known
+        change = self.settled.setdefault(lease, used - reserved)  # what is sent again is the same
+        plan = self.plans[reservation.entries]
+        if plan.metered or plan.slots:
+            self.model.settle(reservation, used, self.now)
+        return Ended(lease, tick, change)
 
     @invariant()
     def no_sliding_minute_holds_more(self) -> None:
