@@ -21,8 +21,13 @@ scope.of_request = strict_requests.begin_with_nothing(scope.of_request)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What a test commits is cleared away by the tables' owner: the processes' role may not."""
+    """What a test commits is cleared away by the tables' owner: the processes' role may not.
+
+    Tests that need much of the machine never run beside each other, if pytest-xdist has several workers.
+    """
     for item in items:
+        if item.get_closest_marker("e2e") or item.get_closest_marker("proof"):
+            item.add_marker(pytest.mark.xdist_group("heavy"))
         mark = item.get_closest_marker("django_db")
         commits = bool(mark and mark.kwargs.get("transaction"))
         if commits or {"transactional_db", "live_server"} & set(getattr(item, "fixturenames", ())):
@@ -38,6 +43,17 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> It
     with django_db_blocker.unblock():
         connections.close_all()
         teardown_databases(made, verbosity=0)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # of pytest-xdist
+        session.config.workeroutput["figures"] = figures.TOLD
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a worker's tests measured is told with the others'."""
+    figures.TOLD.extend(node.workeroutput.get("figures", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

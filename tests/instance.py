@@ -1,6 +1,7 @@
 """A pytest plugin that gives the suite a PostgreSQL and a Valkey of its own before Django reads its settings.
 
-With DATABASE_URL and REDIS_URL set, those servers are used instead.
+With DATABASE_URL and REDIS_URL set, those servers are used instead. Each worker of pytest-xdist has servers of its own:
+tests empty a Redis, stop a PostgreSQL, look at what all of a database holds.
 """
 
 import base64
@@ -15,6 +16,8 @@ import pytest
 
 from config import embedded
 
+OWN = "SIGNALBOX_TESTS_OWN_SERVERS"
+"""names the variables that this plugin has set, for the workers that inherit them"""
 _started: list[tuple[embedded.Server, subprocess.Popen[bytes]]] = []
 _home = Path(tempfile.mkdtemp(prefix="sbx-test-"))
 
@@ -28,8 +31,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     os.environ.setdefault("SIGNALBOX_PLAIN_HTTP", "1")
     os.environ.setdefault("SIGNALBOX_API_STRANGERS_PER_MINUTE", "1000000")  # all tests come from one address
     os.environ["SIGNALBOX_HOME"] = str(_home)
+    own = os.environ.get(OWN, "").split()
     for variable, make in (("DATABASE_URL", embedded.postgres), ("REDIS_URL", embedded.valkey)):
-        if not os.environ.get(variable):
+        if not os.environ.get(variable) or variable in own:
+            os.environ[OWN] = f"{os.environ.get(OWN, '')} {variable}"
             server = make(_home)
             _started.append((server, server.start(_home / f"{server.name}.log")))
             server.wait()

@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -79,6 +80,17 @@ def pytest_runtest_makereport(
     if marker and report.failed and not (_PROOF in item.stash and item.stash[_PROOF].broken) and call.excinfo:
         ROWS.append(Row(marker.args[0], item.name, "", "", f"{report.when}: {call.excinfo.typename}", held=False))
     return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # of pytest-xdist
+        session.config.workeroutput["rows"] = [tuple(row) for row in ROWS]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """The table stands once, in the output of the process that started the workers."""
+    ROWS.extend(Row(*cells) for cells in node.workeroutput.get("rows", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
