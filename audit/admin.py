@@ -189,9 +189,10 @@ def questions(event: Event) -> list[tuple[Any, list[tuple[Any, Any]]]]:
             (_("ended"), _exact(event.ended_at)),
         ]),
         (_("Where"), [
-            (_("address"), event.source_ip), (_("host"), event.host), (_("replica"), event.replica),
+            (_("address"), event.source_ip), (_("host"), event.host), (_("region"), event.region),
+            (_("replica"), event.replica),
         ]),
-        (_("Why"), [(_("reason"), event.reason)]),
+        (_("Why"), [(_("reason"), event.reason), (_("ticket"), event.ticket)]),
         (_("How"), [
             (_("source"), event.source), (_("client"), event.client), (_("request id"), event.request_id),
             (_("parent"), event.parent_id), (_("writer"), event.writer), (_("writer's counter"), event.writer_seq),

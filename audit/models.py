@@ -6,7 +6,10 @@ Nothing writes through this model: `audit.record` and the gateway's COPY are the
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from audit.seal_models import Checkpoint, Hold, Seal, SealerLease, Verification, Writer
 from inference.contract.ids import uuid7
+
+__all__ = ["Checkpoint", "Event", "Hold", "Seal", "SealerLease", "Verification", "Writer"]
 
 
 class Event(models.Model):
@@ -40,8 +43,10 @@ class Event(models.Model):
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
     source_ip = models.GenericIPAddressField(_("address"), null=True, blank=True)
     host = models.TextField(_("host"), blank=True)
+    region = models.TextField(_("region"), blank=True)
     replica = models.TextField(_("replica"), blank=True)
     reason = models.TextField(_("reason"), blank=True)
+    ticket = models.TextField(_("ticket"), blank=True)
     source = models.TextField(_("source"), blank=True)
     client = models.TextField(_("client"), blank=True)
     route = models.TextField(_("route"), blank=True)

@@ -9,6 +9,21 @@ from inference.contract.events import ROWS, TABLE
 MONTHS_AHEAD = 3
 
 
+# Each table is told for itself. Before the migration that brings the function there is nothing to do.
+_APPEND_ONLY = """
+DO $$
+DECLARE place regclass := %s;
+BEGIN
+    IF to_regproc('audit_refuse') IS NULL OR EXISTS (
+        SELECT FROM pg_trigger WHERE tgrelid = place AND tgname = 'audit_refuse'
+    ) THEN RETURN; END IF;
+    EXECUTE format('CREATE TRIGGER audit_refuse BEFORE UPDATE OR DELETE OR TRUNCATE ON %%s '
+                   'EXECUTE FUNCTION audit_refuse()', place);
+    EXECUTE format('ALTER TABLE %%s ENABLE ALWAYS TRIGGER audit_refuse', place);
+END $$
+"""
+
+
 def month_after(month: date) -> date:
     return date(month.year + month.month // 12, month.month % 12 + 1, 1)
 
@@ -27,6 +42,7 @@ def ensure_partitions(now: datetime, using: str = DEFAULT_DB_ALIAS) -> list[str]
                 f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {ROWS} "
                 f"FOR VALUES FROM ('{first} 00:00+00') TO ('{following} 00:00+00')"
             )
+            cursor.execute(_APPEND_ONLY, [name])
             names.append(name)
             first = following
     return names

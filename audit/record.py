@@ -1,8 +1,6 @@
 """Writing the register from the control plane: one function, called by every action inside its transaction."""
 
-import itertools
 import os
-import socket
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +8,7 @@ from django.db import connection
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
+from audit import numbering
 from audit.operations import Operation
 from inference.contract.events import COLUMNS, TABLE, Event
 from inference.contract.ids import uuid7
@@ -41,25 +40,7 @@ class Target:
     name: str
 
 
-_HOST = socket.gethostname()
-
-
-class _Writer:
-    """This process as a writer: its name, and a number for each event, so that a gap shows a loss."""
-
-    def __init__(self) -> None:
-        self.name = f"{_HOST}/{os.getpid()}/{uuid7().hex[:12]}"
-        self.numbers = itertools.count(1)
-
-
-_writers = [_Writer()]
-
-
-def _renew_writer() -> None:
-    _writers[0] = _Writer()
-
-
-os.register_at_fork(after_in_child=_renew_writer)  # a forked child is a writer of its own
+_REGION = os.environ.get("SIGNALBOX_REGION", "")
 
 
 def record(
@@ -69,6 +50,7 @@ def record(
     target: Target,
     project: str = "",
     reason: str = "",
+    ticket: str = "",
     changes: dict[str, Any] | None = None,
     detail: dict[str, Any] | None = None,
     kind: Kind = "management",
@@ -79,15 +61,15 @@ def record(
     `changes` maps a field to ``[before, after]`` and never holds a secret. Raises ValueError for an unregistered
     operation.
     """
-    writer = _writers[0]
+    numbered = numbering.next_number(connection)
     event = Event(
         id=uuid7(),
         kind=kind,
         operation=Operation(operation).value,
         project=project,
         request_id=actor.request_id,
-        writer=writer.name,
-        writer_seq=next(writer.numbers),
+        writer=numbered.writer,
+        writer_seq=numbered.number,
         actor_type=actor.type,
         actor_id=actor.id,
         actor_name=actor.name,
@@ -98,8 +80,10 @@ def record(
         changes=changes,
         at=timezone.now(),
         source_ip=actor.ip,
-        host=_HOST,
+        host=numbering.HOST,
+        region=_REGION,
         reason=reason,
+        ticket=ticket,
         source=actor.source,
         client=actor.client,
         detail=detail,
@@ -107,6 +91,7 @@ def record(
     )
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, [_adapt(getattr(event, name)) for name in COLUMNS])
+    numbered.stands_with(connection)
     return event
 
 

@@ -13,6 +13,7 @@ import warnings
 PRODUCTION = {
     "SECRET_KEY": secrets.token_urlsafe(64),
     "SIGNALBOX_MASTER_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+    "SIGNALBOX_SEAL_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
     "SIGNALBOX_JWT_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
     "DATABASE_URL": "postgresql://127.0.0.1:9/none",
     "REDIS_URL": "redis://127.0.0.1:9/0",

@@ -16,6 +16,9 @@ MASTER_KEY = env.key("SIGNALBOX_MASTER_KEY")  # secrets at rest are sealed under
 MASTER_KEY_PREVIOUS = env.optional_key("SIGNALBOX_MASTER_KEY_PREVIOUS")  # opens, but does not seal: while keys rotate
 JWT_KEY = env.key("SIGNALBOX_JWT_KEY")  # the seed of the Ed25519 key that signs access tokens
 JWT_KEY_PREVIOUS = env.optional_key("SIGNALBOX_JWT_KEY_PREVIOUS")  # verifies, but does not sign
+SEAL_KEY = env.key(
+    "SIGNALBOX_SEAL_KEY"
+)  # the seed of the Ed25519 key that signs checkpoints and exports of the register
 DEBUG = False
 # Plain HTTP is for one machine (`make up`); everywhere else cookies are Secure and HTTP is redirected.
 PLAIN_HTTP = env.boolean("SIGNALBOX_PLAIN_HTTP", default=False)
@@ -206,6 +209,7 @@ GATEWAY_URL = env.text("SIGNALBOX_GATEWAY_URL", f"http://127.0.0.1:{env.integer(
 ENGINES_DIR = Path(env.text("SIGNALBOX_ENGINES_DIR") or HOME / "engines")
 MODELS_DIR = Path(env.text("SIGNALBOX_MODELS_DIR") or HOME / "models")
 REPLICAS_DIR = HOME / "replicas"
+CHECKPOINTS_FILE = Path(env.text("SIGNALBOX_CHECKPOINTS_FILE") or HOME / "checkpoints" / "register.jsonl")
 
 LOGGING = {
     "version": 1,

@@ -42,7 +42,10 @@ def grant(using: str, **_kwargs: Any) -> None:
                 cursor.execute(statement)
 
 
-_REGISTER = {TABLE: ["SELECT, INSERT"], ROWS: ["INSERT"], bodies.TABLE: ["SELECT"], bodies.ROWS: ["INSERT"]}
+_REGISTER = {
+    TABLE: ["SELECT, INSERT"], ROWS: ["INSERT"], bodies.TABLE: ["SELECT"], bodies.ROWS: ["INSERT"],
+    "audit_seal": ["SELECT, INSERT"], "audit_checkpoint": ["SELECT, INSERT"],
+}  # fmt: skip
 """what is reached of it; its months are reached through these"""
 
 

@@ -29,7 +29,7 @@ from inference.contract.events import (
 from inference.contract.ids import uuid7, uuid7_bytes
 from inference.endpoints.call import Call
 from inference.errors import AuditUnavailable, GatewayError
-from inference.register import HOST, Register, Row
+from inference.register import HOST, REGION, Register, Row
 from inference.request import Request, unix_microseconds
 from inference.routing import Choice
 from inference.sse import Usage
@@ -67,7 +67,7 @@ def _constant(caller: Caller) -> dict[str, Any]:
         "actor_type": "api_key", "actor_id": caller.key_id, "actor_name": caller.key_name,
         "auth_method": caller.auth_method, "target_type": "route", "target_id": caller.model,
         "target_name": caller.model, "route": caller.model, "changes": None, "source_ip": caller.source_ip,
-        "host": HOST, "reason": "", "source": "gateway", "client": caller.client,
+        "host": HOST, "region": REGION, "reason": "", "ticket": "", "source": "gateway", "client": caller.client,
     }  # fmt: skip
 
 
@@ -261,6 +261,7 @@ def note_refusal(
         at=datetime.now(UTC),
         source_ip=request.source_ip,
         host=HOST,
+        region=REGION,
         source="gateway",
         client=request.client,
         status=error.code,

@@ -37,6 +37,7 @@ PATIENCE = 0.02
 """seconds"""
 MOST_NOTES = 1_000
 HOST = socket.gethostname()
+REGION = os.environ.get("SIGNALBOX_REGION", "")
 # A PostgreSQL behind a dead network must break the connection, not hang it. Unix sockets ignore these.
 LIVENESS = {"keepalives_idle": 2, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 5000}
 

@@ -14,9 +14,10 @@ from controlplane import publish
 from controlplane.access import scope
 from controlplane.models import Project, User
 from controlplane.roles import Role
-from tests import factories, figures, strict_requests
+from tests import factories, figures, register_wiping, strict_requests
 
 scope.see_all()  # what a test looks at for itself; requests see what they may
+register_wiping.let_tests_clear_away()
 scope.of_request = strict_requests.begin_with_nothing(scope.of_request)
 
 

@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The earliest hook: pytest-django reads the settings in the next one."""
     del parser
     os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
-    for variable in ("SIGNALBOX_MASTER_KEY", "SIGNALBOX_JWT_KEY"):
+    for variable in ("SIGNALBOX_MASTER_KEY", "SIGNALBOX_JWT_KEY", "SIGNALBOX_SEAL_KEY"):
         os.environ.setdefault(variable, base64.b64encode(secrets.token_bytes(32)).decode())
     os.environ.setdefault("SIGNALBOX_PLAIN_HTTP", "1")
     os.environ.setdefault("SIGNALBOX_API_STRANGERS_PER_MINUTE", "1000000")  # all tests come from one address

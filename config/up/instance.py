@@ -160,6 +160,7 @@ SECRETS: dict[str, tuple[str, Callable[[], str]]] = {
     "SECRET_KEY": ("secret_key", lambda: secrets.token_urlsafe(48)),
     "SIGNALBOX_MASTER_KEY": ("master_key", lambda: base64.b64encode(secrets.token_bytes(32)).decode()),
     "SIGNALBOX_JWT_KEY": ("jwt_key", lambda: base64.b64encode(secrets.token_bytes(32)).decode()),
+    "SIGNALBOX_SEAL_KEY": ("seal_key", lambda: base64.b64encode(secrets.token_bytes(32)).decode()),
 }
 # Put there by hand while a key is replaced (docs/configuration.md), and used as long as they are there.
 PREVIOUS = {

@@ -58,9 +58,13 @@ class Event(msgspec.Struct, kw_only=True):
     # where
     source_ip: str | None = None
     host: str = ""
+    region: str = ""
+    """of the machine that writes, as its operator names it"""
     replica: str = ""
     # why
     reason: str = ""
+    ticket: str = ""
+    """of the change or the incident that asked for it"""
     # how
     source: str = ""
     """ui, api, cli, worker or gateway"""

@@ -60,8 +60,10 @@ FULL: dict[str, Any] = {
     "project": "team-a", "request_id": "r", "parent_id": uuid7(), "writer": "w", "writer_seq": 2**62,
     "actor_id": "a", "actor_name": "信号", "auth_method": "key",
     "target_type": "t", "target_id": "i", "target_name": "n", "changes": {"replicas": [1, 2]},
-    "started_at": NOW, "ended_at": NOW + timedelta(seconds=1), "source_ip": "10.0.0.1", "host": "h", "replica": "r-0",
-    "reason": "why", "source": "gateway", "client": "openai/2", "route": "chat", "model_version": "m:v1",
+    "started_at": NOW, "ended_at": NOW + timedelta(seconds=1), "source_ip": "10.0.0.1", "host": "h",
+    "region": "cn-east-1", "replica": "r-0",
+    "reason": "why", "ticket": "CHG-1", "source": "gateway", "client": "openai/2",
+    "route": "chat", "model_version": "m:v1",
     "detail": {"stream": True, "nested": {"x": [1.5, None]}}, "input_digest": bytes(range(32)), "output_digest": b"",
     "prompt_tokens": 1, "completion_tokens": 2**31 - 1, "status": "ok", "status_code": 200,
 }  # fmt: skip

@@ -22,6 +22,7 @@ import psycopg
 from config import embedded
 from tests.inference.conftest import Gateway, eventually
 from tests.proofs.client import Client, NoAnswer
+from tests.register_wiping import FORBID, LET
 
 MANAGE = Path(__file__).parents[2] / "manage.py"
 
@@ -66,7 +67,7 @@ class Store:
             self.start()
         self.signal(signal.SIGCONT)
         with psycopg.connect(self.server.environment["DATABASE_OWNER_URL"]) as connection:
-            connection.execute("TRUNCATE audit_event")
+            connection.execute(f"{LET} TRUNCATE audit_event, audit_seal, audit_checkpoint, audit_writer; {FORBID}")
 
 
 @contextmanager
