@@ -14,6 +14,7 @@ from audit.story import of_request
 from bench.register_finding import QUESTIONS, fill_statement
 from controlplane.database_rights import owner_alias
 from inference.contract.ids import uuid7
+from tests.register_wiping import FORBID, LET
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROWS = 30_000
@@ -34,7 +35,7 @@ def filled() -> Iterator[None]:
         cursor.execute("ANALYZE audit_event")
     yield
     with connections[owner_alias()].cursor() as cursor:
-        cursor.execute("TRUNCATE audit_event")
+        cursor.execute(f"{LET} TRUNCATE audit_event; {FORBID}")
         cursor.execute("ANALYZE audit_event")
 
 

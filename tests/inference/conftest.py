@@ -24,6 +24,7 @@ from psycopg.rows import dict_row
 from inference.contract import keys, tables
 from inference.contract.engine_keys import EngineKeys
 from tests.inference import engine as fake
+from tests.register_wiping import FORBID, LET
 
 PROJECT = "alpha"
 
@@ -136,7 +137,7 @@ def owner_url(gateway_database: Database) -> Iterator[str]:
     """The owner's way into the register's database, which is emptied after each test."""
     yield gateway_database.owner_url
     with psycopg.connect(gateway_database.owner_url, autocommit=True) as connection:
-        connection.execute("TRUNCATE audit_event, audit_body")
+        connection.execute(f"{LET} TRUNCATE audit_event, audit_body; {FORBID}")
 
 
 @pytest.fixture
