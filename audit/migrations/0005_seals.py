@@ -112,8 +112,7 @@ DROP_WRITERS = "DROP FUNCTION audit_add_writer() CASCADE"
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("audit", "0003_bodies"),
-        ("audit", "0003_finding"),
+        ("audit", "0004_finding"),
     ]
 
     operations = [
