@@ -17,6 +17,7 @@ class Operation(StrEnum):
     INFERENCE_SCORE = "inference.score"
     INFERENCE_TOKENIZE = "inference.tokenize"
     INFERENCE_DETOKENIZE = "inference.detokenize"
+    REGISTER_ROW_REFUSED = "register.row_refused"
     # people and access
     USER_CREATED = "user.created"
     USER_PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - a name, not a password
