@@ -64,10 +64,12 @@ class ConsoleSite(UnfoldAdminSite):
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The left navigation, in the order of the interfaces; what a person may not see is left out."""
-    from controlplane.admin.base import may_somewhere  # noqa: PLC0415 - models are not loaded yet up there
+    from controlplane.admin.base import may, may_somewhere  # noqa: PLC0415 - models are not loaded yet up there
 
-    def item(title: Any, icon: str, view: str, needed: Permission | None = None) -> dict[str, Any]:
-        shown = needed is None or may_somewhere(request, needed)
+    def item(
+        title: Any, icon: str, view: str, needed: Permission | None = None, on_platform: bool = False
+    ) -> dict[str, Any]:
+        shown = needed is None or (may(request, needed, None) if on_platform else may_somewhere(request, needed))
         return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{view}"), "permission": lambda _: shown}
 
     P = Permission  # noqa: N806 - twelve lines below it
@@ -80,6 +82,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             item(_("Models"), "deployed_code", "controlplane_model_changelist", P.MODEL_READ),
             item(_("Deployments"), "dns", "controlplane_deployment_changelist", P.DEPLOYMENT_READ),
             item(_("Routes"), "alt_route", "controlplane_route_changelist", P.ROUTE_READ),
+            item(_("Nodes"), "memory", "controlplane_node_changelist", P.NODE_READ, on_platform=True),
         ]},
         {"title": _("Access"), "separator": True, "items": [
             item(_("API keys"), "key", "controlplane_apikey_changelist", P.API_KEY_READ),

@@ -20,6 +20,7 @@ from controlplane.models import (
     Limit,
     Model,
     ModelVersion,
+    Node,
     Project,
     Replica,
     RoleBinding,
@@ -120,6 +121,20 @@ class ReplicaFactory(DjangoModelFactory[Replica]):
     name = factory.LazyAttribute(lambda replica: f"{replica.deployment.name}-{replica.ordinal}")
     state = ReplicaState.READY
     url = "http://127.0.0.1:9000"
+
+
+class NodeFactory(DjangoModelFactory[Node]):
+    """One that was seen just now."""
+
+    class Meta:
+        model = Node
+
+    name = factory.Sequence(lambda n: f"node-{n}")
+    backend = "process"
+    cpu_cores = 8
+    memory_bytes = 64 * 2**30
+    memory_available_bytes = 48 * 2**30
+    last_seen_at = factory.LazyFunction(timezone.now)
 
 
 class RouteFactory(DjangoModelFactory[Route]):

@@ -8,6 +8,7 @@ RECONCILE_SECONDS = 2.0
 PUBLISH_SECONDS = 5.0
 PUBLISH_ALL_SECONDS = 300.0
 KEY_USAGE_SECONDS = 60.0
+NODE_SECONDS = 15.0
 
 
 def _every(seconds: float, task: str) -> dict[str, Any]:
@@ -20,6 +21,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "publish": _every(PUBLISH_SECONDS, "workers.tasks.publish.publish_tables"),
     "publish-all": _every(PUBLISH_ALL_SECONDS, "workers.tasks.publish.publish_everything"),
     "key-usage": _every(KEY_USAGE_SECONDS, "workers.tasks.key_usage.write_key_usage"),
+    "node": _every(NODE_SECONDS, "workers.tasks.nodes.write_node"),
     "forget-answers": {"task": "workers.tasks.answers.forget_answers", "schedule": crontab(minute="37")},
     "partitions": {"task": "workers.tasks.register.make_partitions", "schedule": crontab(hour="2", minute="17")},
 }

@@ -23,6 +23,7 @@ from controlplane.models import (
     ManagementToken,
     Model,
     ModelVersion,
+    Node,
     Project,
     Replica,
     ReplicaTransition,
@@ -87,6 +88,7 @@ SIGHTS: dict[type[models.Model], Sight] = {
     ServiceAccount: Sight(Permission.USER_READ, _owned("project")),
     ManagementToken: Sight(Permission.TOKEN_READ, _owned("service_account__project")),
     RoleBinding: Sight(Permission.ROLE_READ, _owned("project")),
+    Node: Sight(Permission.NODE_READ, _of_the_platform),
     UserSession: Sight(Permission.USER_CHANGE, _of_the_platform),
 }
 

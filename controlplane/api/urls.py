@@ -7,7 +7,7 @@ from django.urls.converters import IntConverter, StringConverter
 from rest_framework.routers import SimpleRouter
 
 from audit.api import REQUEST_ID, Events, Requests
-from controlplane.api import access, api_keys, auth, catalog, deployments, identity, limits, roles, routes
+from controlplane.api import access, api_keys, auth, catalog, deployments, identity, limits, nodes, roles, routes
 from controlplane.api.schema import openapi
 from controlplane.api.unknown import unknown
 
@@ -43,6 +43,7 @@ router.register("replicas", deployments.Replicas)
 router.register("routes", routes.Routes)
 router.register("api-keys", api_keys.ApiKeys)
 router.register("limits", limits.Limits)
+router.register("nodes", nodes.Nodes)
 router.register("projects", access.Projects)
 router.register("users", access.Users)
 router.register("sessions", identity.Sessions)

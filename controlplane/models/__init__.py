@@ -19,6 +19,7 @@ from .catalog import Model, ModelVersion
 from .deployments import Deployment, DeploymentStatus, Replica, ReplicaTransition
 from .identity import BrowserSession, ManagementToken, RefreshToken, ServiceAccount, SignInAttempts, UserSession
 from .limits import Limit
+from .nodes import Node
 from .roles import RoleBinding
 from .routes import Route, RouteTarget
 
@@ -43,6 +44,7 @@ __all__ = [
     "ManagementToken",
     "Model",
     "ModelVersion",
+    "Node",
     "Notice",
     "Project",
     "RefreshToken",

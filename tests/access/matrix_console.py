@@ -50,6 +50,8 @@ def permitted(holds: Standing, name: str, world: World) -> bool:
     if name == "controlplane_user_do_grant":
         seen = decide(holds, Permission.USER_READ, world.project.pk).allowed
         return seen and bool(reach(holds, needed))
+    if name.startswith("controlplane_node_"):
+        return decide(holds, needed, None).allowed
     if name in NEEDING or name.endswith(("_changelist", "_add", "_roles")):
         return bool(reach(holds, needed))
     of_platform = name.startswith("controlplane_user_do_") or name == "controlplane_modelversion_do_price"

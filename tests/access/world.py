@@ -57,6 +57,7 @@ def make(name: str) -> World:
         "replicas": factories.ReplicaFactory.create(deployment=deployment, name=f"{name}-deployment-0", ordinal=0),
         "routes": route,
         "api-keys": key,
+        "nodes": factories.NodeFactory.create(name=f"{name}-node"),
         "limits": factories.LimitFactory.create(api_key=key),
         "users": member,
         "sessions": factories.SessionFactory.create(user=member),

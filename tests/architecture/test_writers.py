@@ -11,6 +11,7 @@ WRITING = {"save", "create", "bulk_create", "update", "bulk_update", "delete", "
 WRITERS = {
     "workers/history.py": "replicas and statuses as observed",
     "workers/reconciler.py": "the row of a deployment whose engines are gone, as its deletion ordered",
+    "workers/tasks/nodes.py": "machines as their heartbeat tells of them",
     "workers/tasks/answers.py": "forgets remembered answers",
     "controlplane/api/idempotency.py": "remembered answers",
     "controlplane/attempts.py": "counts failed sign-ins",
