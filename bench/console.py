@@ -24,7 +24,7 @@ def environment() -> Iterator[dict[str, str]]:
             "SIGNALBOX_PLAIN_HTTP": "1", "SIGNALBOX_LOG_LEVEL": "ERROR", "DJANGO_SETTINGS_MODULE": "config.settings",
             "SIGNALBOX_API_REQUESTS_PER_MINUTE": "1000000000", "SIGNALBOX_API_STRANGERS_PER_MINUTE": "1000000000",
         }  # fmt: skip
-        for variable in ("SIGNALBOX_MASTER_KEY", "SIGNALBOX_JWT_KEY"):
+        for variable in ("SIGNALBOX_MASTER_KEY", "SIGNALBOX_JWT_KEY", "SIGNALBOX_SEAL_KEY"):
             env[variable] = base64.b64encode(secrets.token_bytes(32)).decode()
         for make in (embedded.postgres, embedded.valkey):
             server = make(home)

@@ -127,7 +127,7 @@ def stores(home: Path) -> Iterator[dict[str, str]]:
     """A private PostgreSQL with the register's tables and a private Valkey, as environment."""
     with contextlib.ExitStack() as stack:
         found = {"SECRET_KEY": secrets.token_urlsafe(48), "SIGNALBOX_PLAIN_HTTP": "1", "SIGNALBOX_HOME": str(home)}
-        for name in ("SIGNALBOX_MASTER_KEY", "SIGNALBOX_JWT_KEY"):
+        for name in ("SIGNALBOX_MASTER_KEY", "SIGNALBOX_JWT_KEY", "SIGNALBOX_SEAL_KEY"):
             found[name] = base64.b64encode(secrets.token_bytes(32)).decode()
         for make in (embedded.postgres, embedded.valkey):
             server = make(home)

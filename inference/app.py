@@ -53,7 +53,7 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._serve(Request(scope, receive, send))
+            await self.serve(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
@@ -148,7 +148,9 @@ class App:
 
     # requests
 
-    async def _serve(self, request: Request) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Raises nothing but what cannot be answered any more."""
+        request = Request(scope, receive, send)
         error: GatewayError | None = None
         endpoint = ENDPOINTS.get(request.path)
         metrics.TALLY.inflight += 1

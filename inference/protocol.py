@@ -6,9 +6,10 @@ begins stands in ``scope["body"]``.
 """
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -20,6 +21,8 @@ from uvicorn.server import ServerState
 from inference.config import Config
 from inference.errors import BadRequest, HeadTooLarge, SlowBody, openai_body
 
+logger = logging.getLogger(__name__)
+
 LONGEST_KEPT_URL = 128
 """only targets up to this length are kept once they were taken apart"""
 
@@ -30,6 +33,10 @@ def _split(url: bytes) -> tuple[str, bytes, bytes]:
     parts = httptools.parse_url(url)
     path: str = parts.path.decode("ascii")
     return unquote(path) if "%" in path else path, parts.path, parts.query or b""
+
+
+def _nothing() -> None:
+    pass
 
 
 class Cycle(RequestResponseCycle):
@@ -252,8 +259,18 @@ class StrictProtocol(HttpToolsProtocol):
             self._timer = None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """The application's own coroutine is the task: uvicorn's around it would be resumed with it each time."""
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
+        task = self.loop.create_task(app.serve(cycle.scope, cycle.receive, cycle.send))
+        self.tasks.add(task)
+        task.add_done_callback(partial(self._ended, cycle))
+
+    def _ended(self, cycle: RequestResponseCycle, task: "asyncio.Task[None]") -> None:
+        self.tasks.discard(task)
+        cycle.on_response = _nothing  # else a circle
+        if task.cancelled() or task.exception() is not None or not (cycle.response_complete or cycle.disconnected):
+            logger.error("A request ended without its answer.", exc_info=None if task.cancelled() else task.exception())
+            cycle.transport.close()
 
     def _head_too_slow(self) -> None:
         self._timer = None
