@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from inference.contract.limits import LimitEntry
 from inference.redis_pipeline import RedisPipeline
@@ -15,10 +14,10 @@ from .arithmetic import BUCKET_MS, Gauge, Header
 from .budgets import Budgets
 from .ledger import Ledger
 from .ledger_client import LedgerClient
-from .plan import NOTHING, Asking, Bound, Dimension, Ended, Plan, Spend
+from .plan import NOTHING, Bound, Dimension, Plan, Spend, asking, ended
 from .session import BEAT_SECONDS, Session, monotonic_ms
 from .slices import Charge, Party
-from .turns import Turns
+from .turns import Decision, Turns, read
 
 PLANS_KEPT = 20_000
 JOIN_PATIENCE = 0.003
@@ -38,6 +37,9 @@ class _Settlement(NamedTuple):
     change: int
     home: str | None
     at: int
+
+
+_Asking = tuple[Lease, "asyncio.Future[Decision | None]"]
 
 
 class _Shortage(Exception):
@@ -82,7 +84,10 @@ class Limiter:
             member=f"place-{place}" if place is not None else self._name,
             lease_ms=int(lease * 1000), longest_ms=int(longest_request * 1000),
         )  # fmt: skip
-        self._turns = Turns(self._pipeline, lambda: self._session.generation, self._told, self._given_up)
+        self._turns: Turns[_Asking] = Turns(
+            self._pipeline, lambda: self._session.generation,
+            on_decision=self._answered, on_settled=self._unsettled.pop, on_lost=self._given_up,
+        )  # fmt: skip
         self._budgets = Budgets(
             LedgerClient(database_url), self._pipeline, self._name, self._session.now_ms, int(lease * 1000)
         )
@@ -144,8 +149,8 @@ class Limiter:
         generation = self._session.generation
         if generation is None and self._session.joining:
             generation = await self._patience()
-        reply = None if generation is None else await self._ask(generation, lease)
-        return self._decide_alone(lease) if reply is None else self._read(reply, lease)
+        decision = None if generation is None else await self._ask(lease)
+        return self._decide_alone(lease) if decision is None else self._read(decision, lease)
 
     def settle(self, lease: Lease, change: int, spent: tuple[int, ...] = ()) -> None:
         """Called once by the lease: free its slots, correct its tokens by `change`, and charge its budgets."""
@@ -176,42 +181,40 @@ class Limiter:
             await asyncio.wait_for(self._joined.wait(), JOIN_PATIENCE)
         return self._session.generation
 
-    async def _ask(self, generation: str, lease: Lease) -> list[int] | None:
+    async def _ask(self, lease: Lease) -> Decision | None:
         """Redis's decision; None when there is none to be had."""
-        future: asyncio.Future[list[int] | None] = asyncio.get_running_loop().create_future()
-        asking, decided = Asking(lease.id, lease.tokens), partial(self._answered, future, lease)
+        future: asyncio.Future[Decision | None] = asyncio.get_running_loop().create_future()
+        begins = asking(lease.id, lease.tokens)
         if lease.party is None:
-            self._turns.ask(lease.plan, asking, decided)
+            self._turns.ask(lease.plan, begins, (lease, future))
         else:
-            payload = lease.plan.turn_charged(lease.party, asking, lease.charges)
-            self._pipeline.send(payload, lambda reply: decided(generation, _only(reply)))
+            payload, holder = lease.plan.turn_charged(lease.party, begins, lease.charges), lease.party.holder
+            self._pipeline.send(payload, lambda reply: self._answered((lease, future), holder, read(reply)))
         return await future
 
-    def _answered(
-        self, future: "asyncio.Future[list[int] | None]", lease: Lease, generation: str | None, reply: Any
-    ) -> None:
+    def _answered(self, who: _Asking, generation: str | None, decision: Decision | None) -> None:
         """Enter what was taken before anyone else runs, even if nobody waits for it any more."""
-        asked = reply if isinstance(reply, list) and reply[0] != -1 else None
-        if asked is not None and asked[0] == 1:
-            self._enter(lease, asked[1], generation)
-            if future.done():  # the client left while Redis was asked
-                lease.refund()
-        elif asked is None:
+        lease, future = who
+        if decision is None:
             if lease.party is not None:
                 lease.party.doubt(lease.charges)
             self._given_up(generation)
+        elif decision.said[0] == 1:
+            self._enter(lease, decision.now, generation)
+            if future.done():  # the client left while Redis was asked
+                lease.refund()
         if not future.done():
-            future.set_result(asked)
+            future.set_result(decision)
 
-    def _read(self, reply: list[int], lease: Lease) -> Lease:
-        if reply[0] == -2:
-            raise LimitsUnavailable(reply[2])
-        now, absent = reply[1], reply[2]
-        if reply[0] == 1:
-            lease.headers = self._headers(lease.plan, reply[3 : 3 + len(lease.plan.bounds)], now, absent)
+    def _read(self, decision: Decision, lease: Lease) -> Lease:
+        said, now, absent = decision
+        if said[0] == -2:
+            raise LimitsUnavailable(said[2])
+        if said[0] == 1:
+            lease.headers = self._headers(lease.plan, said[1:], now, absent)
             return lease
-        bound = lease.plan.bounds[reply[3] - 1]
-        raise self._exceeded(bound, reply[4], self._headers(lease.plan, reply[5:], now, absent, (bound, reply[4])))
+        bound = lease.plan.bounds[said[1] - 1]
+        raise self._exceeded(bound, said[2], self._headers(lease.plan, said[3:], now, absent, (bound, said[2])))
 
     def _headers(
         self, prepared: Plan, used: list[int], now: int, absent: int, refused: tuple[Bound, int] | None = None
@@ -268,18 +271,19 @@ class Limiter:
 
     async def _admit_from(self, party: Party, lease: Lease) -> Lease:
         """Redis's decision. Raises `_Shortage` when it was a slice that has not enough."""
-        reply = await self._ask(party.holder, lease)
-        if reply is None:  # Redis was lost meanwhile: what this process leases for itself decides
+        decision = await self._ask(lease)
+        if decision is None:  # Redis was lost meanwhile: what this process leases for itself decides
             raise _Shortage(())
-        if reply[0] == -5:
+        said, limits = decision.said, len(lease.plan.bounds)
+        if said[0] == -5:
             party.forget_periods()
             raise _Shortage(())
-        rest = 3 + len(lease.plan.bounds)
-        if reply[0] == -4:
-            raise _Shortage(tuple(reply[rest:]), self._headers(lease.plan, reply[3:rest], reply[1], reply[2]))
-        self._read(reply, lease)
+        if said[0] == -4:
+            headers = self._headers(lease.plan, said[1:], decision.now, decision.absent)
+            raise _Shortage(tuple(said[1 + limits :]), headers)
+        self._read(decision, lease)
         now = monotonic_ms() / 1000
-        for charge, left in zip(lease.charges, reply[rest:], strict=True):
+        for charge, left in zip(lease.charges, said[1 + limits :], strict=True):
             self._budgets.replenish_early(party, charge, left, now)
         return lease
 
@@ -382,10 +386,7 @@ class Limiter:
         if generation is None:
             return
         lease, change = self._unsettled[lease_id][:2]
-        self._turns.settle(lease.plan, Ended(lease.id, lease.at // BUCKET_MS, change))
-
-    def _told(self, lease_id: str) -> None:
-        self._unsettled.pop(lease_id, None)
+        self._turns.settle(lease.plan, ended(lease.id, lease.at // BUCKET_MS, change), lease.id)
 
     def _given_up(self, generation: str | None) -> None:
         """Nobody answered for this generation, or it is another one by now."""
@@ -441,11 +442,3 @@ class Limiter:
                 lease.renewed = now
                 due += [(name, lease.id) for name in lease.plan.slots]
         return due
-
-
-def _only(reply: Any) -> Any:
-    """The decision of a turn with one request, before it the moment and the absent gateways."""
-    if isinstance(reply, list) and reply[0] == 1:
-        decision = reply[3]
-        return [decision[0], *reply[1:3], *decision[1:]]
-    return reply

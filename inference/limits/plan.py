@@ -40,22 +40,9 @@ class Spend(NamedTuple):
 
 
 NOTHING = Spend()
-_NONE = bulk(0)
-
-
-class Ended(NamedTuple):
-    """A request that is over, as its settlement says it: `change` is the tokens used minus the tokens reserved."""
-
-    lease: str
-    tick: int
-    change: int
-
-
-class Asking(NamedTuple):
-    """A request that asks to be let in."""
-
-    lease: str
-    tokens: int
+MOST_IN_A_TURN = 64
+"""requests that end, and as many that begin: Redis does nothing else meanwhile"""
+_COUNTS = tuple(map(bulk, range(MOST_IN_A_TURN + 1)))
 
 
 class _Encoded(NamedTuple):
@@ -88,16 +75,16 @@ def _whose(entry: LimitEntry) -> str:
     return f"{who} on model {entry.route}" if entry.route else who
 
 
-def _ended(requests: Sequence[Ended]) -> bytes:
-    if not requests:
-        return _NONE
-    return bulk(len(requests)) + b"".join([bulk(it.lease) + bulk(it.tick) + bulk(it.change) for it in requests])
+def ended(lease: str, tick: int, change: int) -> bytes:
+    """A request that is over, for a turn: `change` is the tokens used minus the tokens reserved at `tick`."""
+    who, at, more = lease.encode(), b"%d" % tick, b"%d" % change
+    return b"$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(who), who, len(at), at, len(more), more)
 
 
-def _asking(requests: Sequence[Asking]) -> bytes:
-    if not requests:
-        return _NONE
-    return bulk(len(requests)) + b"".join([bulk(it.lease) + bulk(it.tokens) for it in requests])
+def asking(lease: str, tokens: int) -> bytes:
+    """A request that asks to be let in, for a turn."""
+    who, cost = lease.encode(), b"%d" % tokens
+    return b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(who), who, len(cost), cost)
 
 
 class Plan:
@@ -131,13 +118,14 @@ class Plan:
         """What to reserve of each budget."""
         return tuple(spend.of(allowance.budget.unit) for allowance in self.allowances)
 
-    def turn(self, generation: str, ended: Sequence[Ended], asking: Sequence[Asking]) -> bytes:
+    def turn(self, generation: str, over: Sequence[bytes], begins: Sequence[bytes]) -> bytes:
         """The command that settles some requests and decides others, none of them with budgets."""
         encoded = self._within(generation)
-        words = encoded.words + 3 * len(ended) + 2 * len(asking)
-        return b"*%d\r\n%b%b%b" % (words, encoded.whole, _ended(ended), _asking(asking))
+        words = encoded.words + 3 * len(over) + 2 * len(begins)
+        counts = _COUNTS[len(over)], _COUNTS[len(begins)]
+        return b"*%d\r\n%b%b%b%b%b" % (words, encoded.whole, counts[0], b"".join(over), counts[1], b"".join(begins))
 
-    def turn_charged(self, party: Party, asking: Asking, charges: tuple[Charge, ...]) -> bytes:
+    def turn_charged(self, party: Party, begins: bytes, charges: tuple[Charge, ...]) -> bytes:
         """The command that decides one request with budgets."""
         encoded = self._within(party.holder)
         keys = (*encoded.keys, party.touched, *(charge.slice.encoded for charge in charges))
@@ -147,7 +135,7 @@ class Plan:
         )  # fmt: skip
         words = encoded.words + len(keys) - len(encoded.keys) + 2 + len(budgets)
         return b"".join(
-            (b"*%d\r\n" % words, _command(len(keys)), *keys, encoded.said, _NONE, _asking((asking,)), *budgets)
+            (b"*%d\r\n" % words, _command(len(keys)), *keys, encoded.said, _COUNTS[0], _COUNTS[1], begins, *budgets)
         )
 
     def _within(self, generation: str) -> _Encoded:

@@ -5,68 +5,72 @@ leaves with the next request that asks, or alone after `COMPANY_SECONDS`; whoeve
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from functools import partial
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from inference.redis_pipeline import RedisPipeline, RedisUnavailable
 
-from .plan import Asking, Ended, Plan
+from .plan import MOST_IN_A_TURN, Plan
 
 COMPANY_SECONDS = 0.002
-MOST = 64
-"""requests of either kind in one turn: Redis does nothing else meanwhile"""
-
-OnDecision = Callable[[str | None, Any], None]
-"""Is given the generation that was asked, and the decision or what came in its place."""
+T = TypeVar("T")
 
 
-class _Waiting(NamedTuple):
-    asking: Asking
-    on_decision: OnDecision
+class Decision(NamedTuple):
+    """What the script says of one request, at which moment of Redis's clock, and how many gateways were absent."""
+
+    said: list[int]
+    now: int
+    absent: int
 
 
 class _Turn:
-    """What waits for the next turn of one combination."""
+    """What waits for the next turn of one combination: encoded, and whom it concerns."""
 
     __slots__ = ("asking", "ended", "flying", "plan", "planned", "timed")
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.ended: deque[Ended] = deque()
-        self.asking: deque[_Waiting] = deque()
+        self.ended: list[tuple[bytes, str]] = []
+        self.asking: list[tuple[bytes, Any]] = []
         self.flying = False
         self.planned = False
         """it leaves with what the pipeline writes next"""
         self.timed = False
 
 
-class Turns:
-    """`on_settled` is told a lease that is settled, `on_lost` a generation whose word could not be had."""
+class Turns(Generic[T]):
+    """Asks for whoever `T` is.
+
+    `on_decision` is given each of them exactly once, with the generation that was asked, and the decision or None;
+    `on_settled` a lease that is settled; `on_lost` a generation whose word could not be had.
+    """
 
     def __init__(
         self,
         pipeline: RedisPipeline,
         generation: Callable[[], str | None],
-        on_settled: Callable[[str], None],
+        *,
+        on_decision: Callable[[T, str | None, Decision | None], None],
+        on_settled: Callable[[str, None], object],
         on_lost: Callable[[str], None],
     ) -> None:
         self._pipeline, self._generation = pipeline, generation
-        self._on_settled, self._on_lost = on_settled, on_lost
+        self._on_decision, self._on_settled, self._on_lost = on_decision, on_settled, on_lost
         self._turns: dict[Plan, _Turn] = {}
 
-    def ask(self, plan: Plan, asking: Asking, on_decision: OnDecision) -> None:
-        """Have a request decided. `on_decision` is called exactly once."""
-        turn = self._of(plan)
-        turn.asking.append(_Waiting(asking, on_decision))
-        self._plan(turn)
+    def ask(self, plan: Plan, encoded: bytes, who: T) -> None:
+        """Have a request decided."""
+        turn = self._turns.get(plan) or self._begin(plan)
+        turn.asking.append((encoded, who))
+        if not (turn.flying or turn.planned):
+            self._plan(turn)
 
-    def settle(self, plan: Plan, ended: Ended) -> None:
+    def settle(self, plan: Plan, encoded: bytes, lease: str) -> None:
         """Have a request settled, soon."""
-        turn = self._of(plan)
-        turn.ended.append(ended)
+        turn = self._turns.get(plan) or self._begin(plan)
+        turn.ended.append((encoded, lease))
         if not (turn.flying or turn.planned or turn.timed):
             turn.timed = True
             asyncio.get_running_loop().call_later(COMPANY_SECONDS, self._end_wait, turn)
@@ -83,72 +87,64 @@ class Turns:
         for turn in self._turns.values():
             turn.ended.clear()
 
-    def _of(self, plan: Plan) -> _Turn:
-        turn = self._turns.get(plan)
-        if turn is None:
-            turn = self._turns[plan] = _Turn(plan)
+    def _begin(self, plan: Plan) -> _Turn:
+        turn = self._turns[plan] = _Turn(plan)
         return turn
 
     def _plan(self, turn: _Turn) -> None:
-        if not (turn.flying or turn.planned):
-            turn.planned = True
-            self._pipeline.before_write(partial(self._leave, turn))
+        turn.planned = True
+        self._pipeline.before_write(partial(self._leave, turn))
 
     def _end_wait(self, turn: _Turn) -> None:
         turn.timed = False
-        if turn.ended:
+        self._go_on(turn)
+
+    def _go_on(self, turn: _Turn) -> None:
+        if turn.flying or turn.planned:
+            return
+        if turn.asking or (turn.ended and not turn.timed):
             self._plan(turn)
-        else:
-            self._drop(turn)
+        elif not (turn.ended or turn.timed):
+            self._turns.pop(turn.plan, None)  # memory follows traffic
 
     def _leave(self, turn: _Turn) -> None:
         turn.planned = False
         if turn.flying or not (turn.ended or turn.asking):
             return
-        ended, asking = _take(turn.ended), _take(turn.asking)
+        over, turn.ended = turn.ended[:MOST_IN_A_TURN], turn.ended[MOST_IN_A_TURN:]
+        begins, turn.asking = turn.asking[:MOST_IN_A_TURN], turn.asking[MOST_IN_A_TURN:]
         turn.flying = True
         generation = self._generation()
-        landed = partial(self._landed, turn, generation, ended, asking)
+        landed = partial(self._landed, turn, generation, over, begins)
         if generation is None:
             landed(RedisUnavailable("Redis decides no more"))
         else:
-            self._pipeline.send(turn.plan.turn(generation, ended, [it.asking for it in asking]), landed)
+            payload = turn.plan.turn(generation, [it[0] for it in over], [it[0] for it in begins])
+            self._pipeline.send(payload, landed)
 
     def _landed(
-        self, turn: _Turn, generation: str | None, ended: list[Ended], asking: list[_Waiting], reply: Any
-    ) -> None:
+        self, turn: _Turn, generation: str | None, over: list[tuple[bytes, str]], begins: list[tuple[bytes, T]],
+        reply: Any,
+    ) -> None:  # fmt: skip
         turn.flying = False
         verdict = reply[0] if isinstance(reply, list) else -1
         if verdict == -1:
             if generation is not None:
                 self._on_lost(generation)
         else:
-            for request in ended:
-                self._on_settled(request.lease)
-        if verdict == 1:
-            now, absent = reply[1], reply[2]
-            for waiting, decision in zip(asking, reply[3:], strict=True):
-                waiting.on_decision(generation, [decision[0], now, absent, *decision[1:]])
-        else:
-            for waiting in asking:
-                waiting.on_decision(generation, reply)
-        if turn.asking or turn.ended:
-            self._plan(turn)
-        else:
-            self._drop(turn)
-
-    def _drop(self, turn: _Turn) -> None:
-        """Memory follows traffic."""
-        if not (turn.flying or turn.planned or turn.timed or turn.asking or turn.ended):
-            self._turns.pop(turn.plan, None)
+            for _, lease in over:
+                self._on_settled(lease, None)
+        decide, at = self._on_decision, 3
+        for _, who in begins:
+            decide(who, generation, read(reply, at))
+            at += 1
+        self._go_on(turn)
 
 
-def _take(waiting: "deque[Any]") -> list[Any]:
-    if len(waiting) <= MOST:
-        taken = list(waiting)
-        waiting.clear()
-    else:
-        taken = list(islice(waiting, MOST))
-        for _ in taken:
-            waiting.popleft()
-    return taken
+def read(reply: Any, at: int = 3) -> Decision | None:
+    """The decision at that place of a reply; None when there is none to be had."""
+    if not isinstance(reply, list) or reply[0] == -1:
+        return None
+    if reply[0] == -2:  # not open yet
+        return Decision(reply, reply[1], 0)
+    return Decision(reply[at], reply[1], reply[2])

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from inference.contract import limits as contract
 from inference.contract.limits import LimitEntry
 from inference.limits import scripts
-from inference.limits.plan import Asking, Ended, Plan
+from inference.limits.plan import Plan, asking, ended
 from inference.redis_pipeline import encode
 
 from . import builds
@@ -96,8 +96,8 @@ class Histories(RuleBasedStateMachine):
     def turn(self, entries: tuple[LimitEntry, ...], over: list[tuple[Known, int]], tokens: list[int]) -> None:
         leases = [f"l{self.count + number}" for number in range(len(tokens))]
         self.count += len(tokens)
-        ended = [self.end(known, used) for known, used in over]
-        payload = self.plans[entries].turn(GENERATION, ended, list(map(Asking, leases, tokens)))
+        settled = [self.end(known, used) for known, used in over]
+        payload = self.plans[entries].turn(GENERATION, settled, list(map(asking, leases, tokens)))
         result, at, absent, *decisions = self.wire(payload)
         assert (result, at, absent) == (1, self.now, 0)
         for lease, cost, decision in zip(leases, tokens, decisions, strict=True):
@@ -140,13 +140,13 @@ class Histories(RuleBasedStateMachine):
             for _ in range(1 + again):
                 self.turn(known[1].entries, [(known, used)], [])
 
-    def end(self, known: Known, used: int) -> Ended:
+    def end(self, known: Known, used: int) -> bytes:
         lease, reservation, tick, reserved = known
         change = self.settled.setdefault(lease, used - reserved)  # what is sent again is the same
         plan = self.plans[reservation.entries]
         if plan.metered or plan.slots:
             self.model.settle(reservation, used, self.now)
-        return Ended(lease, tick, change)
+        return ended(lease, tick, change)
 
     @invariant()
     def no_sliding_minute_holds_more(self) -> None:
