@@ -61,6 +61,12 @@ class Operation(StrEnum):
     ROUTE_CREATED = "route.created"
     ROUTE_CHANGED = "route.changed"
     ROUTE_DELETED = "route.deleted"
+    # the register itself
+    REGISTER_GAP_FOUND = "register.gap_found"
+    REGISTER_VERIFICATION_FAILED = "register.verification_failed"
+    REGISTER_MONTH_RETIRED = "register.month_retired"
+    REGISTER_HOLD_PLACED = "register.hold_placed"
+    REGISTER_HOLD_LIFTED = "register.hold_lifted"
     # alerts
     ALERT_RULE_CREATED = "alert_rule.created"
     ALERT_RULE_CHANGED = "alert_rule.changed"

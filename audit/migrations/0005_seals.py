@@ -30,7 +30,7 @@ INDEXES = f"""
 {NO_INDEXES}
 CREATE INDEX audit_event_at ON audit_event (at);
 CREATE INDEX audit_event_id ON audit_event (id);
-CREATE UNIQUE INDEX audit_event_writer ON audit_event (writer COLLATE "C", writer_seq, at) WHERE writer_seq > 0;
+CREATE UNIQUE INDEX audit_event_writer ON audit_event (writer, writer_seq, at) WHERE writer_seq > 0;
 CREATE INDEX audit_event_project ON audit_event (project, at);
 CREATE INDEX audit_event_actor ON audit_event (actor_id, at);
 CREATE INDEX audit_event_actor_name ON audit_event (actor_name, at);
@@ -39,6 +39,7 @@ CREATE INDEX audit_event_target_name ON audit_event (target_name, at);
 CREATE INDEX audit_event_operation ON audit_event (operation, at);
 CREATE INDEX audit_event_kind ON audit_event (kind, at);
 CREATE INDEX audit_event_request ON audit_event (request_id) WHERE request_id <> '';
+CREATE INDEX audit_event_unnumbered ON audit_event (at) WHERE writer_seq <= 0;
 """
 DROP_INDEXES = f"""
 {NO_INDEXES}

@@ -54,7 +54,7 @@ def line(row: bytes) -> bytes:
         if value := fields[place]:
             # A whole one is cut without looking further: it ends in +00 or is no time of UTC.
             whole = len(value) == _AT_WHOLE and value[26:] == b"+00"
-            fields[place] = value[:10] + b"T" + value[11:26] + b"Z" if whole else _time(value)
+            fields[place] = value[:10] + b"T" + value[11:26] + b"Z" if whole else time(value)
     form = _form(tuple(map(bool, fields)))
     for place in _DIGEST_PLACES:
         if value := fields[place]:
@@ -109,7 +109,8 @@ def _json(field: bytes) -> bytes:
     return field.replace(b"\\\\", b"\\")
 
 
-def _time(value: bytes) -> bytes:
+def time(value: bytes) -> bytes:
+    """A time as PostgreSQL prints it in UTC, in its canonical form. Raises `NotCanonical`."""
     found = _TIME(value)
     if found is None:
         raise NotCanonical(f"not a time in UTC: {value!r}")

@@ -6,6 +6,7 @@ from django.utils import timezone
 from audit import body_partitions
 from audit.partitions import ensure_partitions
 from controlplane.database_rights import owner_alias
+from workers import sealing  # noqa: F401 - begins when the worker does
 
 
 @shared_task

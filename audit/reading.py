@@ -1,0 +1,49 @@
+"""Rows of the register as leaves of seals, read from PostgreSQL as they are stored."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from audit import merkle
+from audit.seals import Leaf
+from inference.contract import canonical
+from inference.contract.events import TABLE
+
+_WRITER, _NUMBER, _AT = (canonical.ORDER.index(name) for name in ("writer", "writer_seq", "at"))
+OF_WRITER = "WHERE writer = %s AND writer_seq > 0 AND writer_seq BETWEEN %s AND %s ORDER BY writer_seq, at LIMIT %s"
+
+
+def content(row: bytes) -> bytes:
+    """A row's canonical bytes. One that no writer of ours writes stops nobody: it is taken as PostgreSQL tells it."""
+    try:
+        return canonical.line(row)
+    except canonical.NotCanonical:
+        return b"!" + row
+
+
+def rows(
+    condition: str, parameters: Sequence[Any], table: str = TABLE, using: str = DEFAULT_DB_ALIAS
+) -> Iterator[bytes]:
+    """Rows as COPY tells them, without their end of line; in a transaction of the caller's."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SET LOCAL TimeZone = 'UTC'")
+        cursor.execute("SET LOCAL DateStyle = 'ISO'")
+        with cursor.copy(canonical.copy_out(condition, table), parameters) as stream:
+            for row in stream:
+                yield bytes(row)[:-1]
+
+
+def leaf_of(row: bytes) -> Leaf:
+    """The row of `rows` as a leaf."""
+    fields = row.split(b"\t", _AT + 1)
+    try:
+        at = canonical.time(fields[_AT]).decode()
+    except canonical.NotCanonical:
+        at = ""
+    return Leaf(fields[_WRITER].decode(), int(fields[_NUMBER]), at, merkle.leaf(content(row)))
+
+
+def leaves_of(writer: str, first: int, last: int, most: int) -> Iterator[Leaf]:
+    """What the register has of these numbers of a writer, ascending; a number that it has twice comes twice."""
+    return map(leaf_of, rows(OF_WRITER, [writer, first, last, most]))
