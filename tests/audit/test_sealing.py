@@ -125,7 +125,8 @@ def test_row_that_no_writer_of_ours_writes_stops_nobody() -> None:
         cursor.execute(
             "INSERT INTO audit_event (id, kind, operation, project, request_id, writer, writer_seq, actor_type,"
             " actor_id, actor_name, auth_method, target_type, target_id, target_name, at, host, replica, reason,"
-            " source, client, route, model_version, status, detail) VALUES (gen_random_uuid(), '', '', '', '', 'w', 2, '', '',"
+            " source, client, route, model_version, status, detail)"
+            " VALUES (gen_random_uuid(), '', '', '', '', 'w', 2, '', '',"
             " '', '', '', '', '', 'infinity', '', '', '', '', '', '', '', '', '[1]')"
         )
     assert seal().count == 2
