@@ -46,6 +46,9 @@ class Operation(StrEnum):
     API_KEY_REVOKED = "api_key.revoked"
     LIMIT_CHANGED = "limit.changed"
     LIMIT_REMOVED = "limit.removed"
+    BODY_READ = "body.read"
+    BODIES_ERASED = "body.erased"
+    BODIES_DROPPED = "body.dropped"
     # catalogue
     MODEL_CREATED = "model.created"
     VERSION_CREATED = "version.created"

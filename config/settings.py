@@ -201,6 +201,7 @@ SCRAPE_GATEWAYS = env.words(
     "SIGNALBOX_SCRAPE_GATEWAYS", f"http://127.0.0.1:{env.integer('SIGNALBOX_GATEWAY_METRICS_PORT', 9108)}/metrics"
 )
 SCRAPE_GPUS = env.words("SIGNALBOX_SCRAPE_GPUS")
+BODIES_DAYS = env.integer("SIGNALBOX_BODIES_DAYS", 90, lowest=1)
 SAMPLES_DAYS = env.integer("SIGNALBOX_SAMPLES_DAYS", 15, lowest=1)
 
 # This machine.

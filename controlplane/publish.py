@@ -17,7 +17,7 @@ from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 
-from controlplane import route_rules, route_timeouts
+from controlplane import body_keys, route_rules, route_timeouts
 from controlplane.access import scope
 from controlplane.lifecycle import ReplicaState
 from controlplane.models import ApiKey, Deployment, Limit, ModelVersion, Project, Replica, Route
@@ -139,8 +139,9 @@ def _keys() -> QuerySet[ApiKey]:
     return ApiKey.objects.select_related("project").prefetch_related(Prefetch("limits", limits_of_keys))
 
 
-def key_entry(key: ApiKey) -> tables.KeyEntry:
-    """A key with its limits, as the gateway reads it."""
+def key_entry(key: ApiKey, owners: dict[body_keys.Owner, str] | None = None) -> tables.KeyEntry:
+    """A key with its limits, as the gateway reads it. `owners`: what the contents of whom are encrypted to."""
+    owners = body_keys.published([key]) if owners is None else owners
     return tables.KeyEntry(
         id=key.key_id,
         digest=key.digest,
@@ -152,6 +153,8 @@ def key_entry(key: ApiKey) -> tables.KeyEntry:
         cidrs=tuple(key.cidrs) if key.cidrs else None,
         media_hosts=tuple(key.project.media_hosts),
         register_mode=key.project.register_mode,
+        data_domain=key.project.data_domain,
+        body_key=owners.get(body_keys.Owner(key.project_id, body_keys.person_of(key)), ""),
         previous_digest=key.previous_digest if key.overlapping else "",
         previous_expires=key.previous_expires_at.timestamp() if key.previous_expires_at else 0.0,
         limits=tuple(_limit_entry(limit) for limit in key.limits.all()),
@@ -219,7 +222,8 @@ def publish_all() -> None:
     fresh = tables.KEYS + ".new"
     client.delete(fresh)
     for batch in _in_batches(_keys().filter(pk__in=ApiKey.objects.usable()).iterator(KEYS_A_BATCH)):
-        client.hset(fresh, mapping={key.key_id: tables.encode(key_entry(key)) for key in batch})
+        owners = body_keys.published(batch)
+        client.hset(fresh, mapping={key.key_id: tables.encode(key_entry(key, owners)) for key in batch})
     with client.pipeline() as pipeline:
         if client.exists(fresh):
             pipeline.rename(fresh, tables.KEYS)

@@ -66,6 +66,8 @@ class Permission(StrEnum):
     CHANNEL_DELETE = "channel.delete"
     AUDIT_READ = "audit.read"
     AUDIT_EXPORT = "audit.export"
+    AUDIT_BODY_READ = "audit_body.read"
+    AUDIT_BODY_ERASE = "audit_body.erase"
 
 
 class Role(TextChoices):
@@ -97,7 +99,7 @@ PERMISSIONS_OF: dict[Role, frozenset[Permission]] = {
     Role.OWNER: frozenset(Permission),
     Role.OPERATOR: _OPERATOR,
     Role.DEVELOPER: _DEVELOPER,
-    Role.AUDITOR: frozenset({P.AUDIT_READ, P.AUDIT_EXPORT}),
+    Role.AUDITOR: frozenset({P.AUDIT_READ, P.AUDIT_EXPORT, P.AUDIT_BODY_READ}),
     Role.VIEWER: _VIEWER,
 }
 

@@ -35,12 +35,13 @@ class ConsoleSite(UnfoldAdminSite):
 
     def extra_urls(self) -> list[URLPattern | URLResolver]:
         from controlplane import shown_once  # noqa: PLC0415
-        from controlplane.views import overview, playground  # noqa: PLC0415 - models are not loaded yet up there
+        from controlplane.views import bodies, overview, playground  # noqa: PLC0415 - models are not loaded yet up there
 
         return [
             path("theme.css", self.theme, name="theme"),
             path("shown-once/<str:ticket>/", self.admin_view(shown_once.page), name="shown_once"),
             path("overview/live/", self.admin_view(overview.live), name="overview_live"),
+            path("bodies/<uuid:event>/", self.admin_view(bodies.page), name="event_bodies"),
             path("playground/", self.admin_view(playground.page), name="playground"),
             path("playground/answer/", self.admin_view(playground.answer), name="playground_answer"),
         ]

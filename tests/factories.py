@@ -1,5 +1,6 @@
 """Rows for tests that start from a given state; what an action does is tested through the action."""
 
+import base64
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from controlplane.models import (
     Alert,
     AlertRule,
     ApiKey,
+    BodyKey,
     Channel,
     Delivery,
     Deployment,
@@ -33,7 +35,7 @@ from controlplane.models import (
 )
 from controlplane.roles import Role
 from controlplane.sealing import seal
-from inference.contract import keys
+from inference.contract import bodies, keys
 
 
 class UserFactory(DjangoModelFactory[User]):
@@ -42,6 +44,25 @@ class UserFactory(DjangoModelFactory[User]):
 
     username = factory.Sequence(lambda n: f"user-{n}")
     password = "!"  # nobody signs in with it
+
+
+class BodyKeyFactory(DjangoModelFactory[BodyKey]):
+    """A person's key pair in a project that keeps contents."""
+
+    class Meta:
+        model = BodyKey
+        skip_postgeneration_save = True
+
+    project = factory.SubFactory("tests.factories.ProjectFactory", register_mode="full")
+    person = factory.Sequence(lambda n: f"person-{n}")
+
+    @classmethod
+    def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> BodyKey:
+        private = bodies.new_private()
+        pair = model_class(*args, public=bodies.public_of(private), **kwargs)
+        seal(pair, "private", base64.b64encode(private).decode())
+        pair.save()
+        return pair
 
 
 class BindingFactory(DjangoModelFactory[RoleBinding]):

@@ -24,4 +24,5 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "node": _every(NODE_SECONDS, "workers.tasks.nodes.write_node"),
     "forget-answers": {"task": "workers.tasks.answers.forget_answers", "schedule": crontab(minute="37")},
     "partitions": {"task": "workers.tasks.register.make_partitions", "schedule": crontab(hour="2", minute="17")},
+    "old-bodies": {"task": "workers.tasks.register.drop_bodies", "schedule": crontab(hour="3", minute="17")},
 }

@@ -6,12 +6,12 @@ from audit.operations import Operation
 from audit.record import Actor, record
 from controlplane import publish
 from controlplane.actions.base import difference, snapshot, target_of, validate
-from controlplane.actions.scopes import hosts, kept_mode
+from controlplane.actions.scopes import hosts
 from controlplane.models import Project
 from controlplane.permissions import Permission, require
 
-CHANGEABLE = ("title", "media_hosts", "register_mode")
-TOLD_WITH_KEYS = frozenset({"media_hosts", "register_mode"})
+CHANGEABLE = ("title", "media_hosts", "register_mode", "data_domain")
+TOLD_WITH_KEYS = frozenset({"media_hosts", "register_mode", "data_domain"})
 """what gateways learn from the entries of a project's keys"""
 
 
@@ -22,6 +22,7 @@ def change_project(
     title: str | None = None,
     media_hosts: Sequence[str] | None = None,
     register_mode: str | None = None,
+    data_domain: str | None = None,
     actor: Actor,
     reason: str = "",
 ) -> Project:
@@ -33,7 +34,9 @@ def change_project(
     if media_hosts is not None:
         project.media_hosts = hosts(media_hosts)
     if register_mode is not None:
-        project.register_mode = kept_mode(register_mode)
+        project.register_mode = register_mode
+    if data_domain is not None:
+        project.data_domain = data_domain
     validate(project)
     changed = difference(before, snapshot(project, CHANGEABLE))
     if not changed:

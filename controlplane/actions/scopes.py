@@ -7,13 +7,10 @@ from ipaddress import ip_network
 from django.utils.translation import gettext as _
 
 from controlplane.errors import Invalid
-from controlplane.models.access import RegisterMode
 from inference.contract import endpoints
 
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9-]{1,63})*")
 MOST_ENTRIES = 200
-KEPT_MODES = (RegisterMode.DIGEST, RegisterMode.METADATA)
-"""what the register can keep now; contents come with their encryption"""
 
 
 def networks(cidrs: Sequence[str] | None) -> list[str] | None:
@@ -47,15 +44,6 @@ def hosts(names: Sequence[str]) -> list[str]:
             raise Invalid(message % {"value": name[:100]}, field="media_hosts")
     _check_number(found, "media_hosts")
     return sorted(found)
-
-
-def kept_mode(mode: str) -> str:
-    """A mode of the register that can be kept. Raises `Invalid`."""
-    if mode == RegisterMode.FULL:
-        message = _("The register cannot keep contents yet: choose %(names)s.")
-        names = ", ".join(KEPT_MODES)
-        raise Invalid(message % {"names": names}, field="register_mode", code="mode_unavailable")
-    return mode
 
 
 def _check_number(found: set[str], field: str) -> None:

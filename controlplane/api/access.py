@@ -20,17 +20,22 @@ from controlplane.actions.create_user import create_user
 from controlplane.actions.disable_user import disable_user
 from controlplane.actions.enable_user import enable_user
 from controlplane.actions.end_session import end_sessions
+from controlplane.actions.erase_bodies import erase_bodies
 from controlplane.actions.scopes import MOST_ENTRIES
 from controlplane.api.fields import Body, Choice, Flag, Text
 from controlplane.api.identity import SessionsEnded
 from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
 from controlplane.models import Project, RoleBinding, User
-from controlplane.models.access import RegisterMode
+from controlplane.models.access import DataDomain, RegisterMode
 from controlplane.roles import Permission, Role
 
 HOSTS = "Hosts from which its requests may let engines fetch media; *.example.com for all below a name."
-MODE = "What the register keeps of its requests. `full` is refused until the register can keep contents."
+MODE = (
+    "What the register keeps of its requests: nothing of their contents, digests of them, or the contents too, "
+    "encrypted: with personal data masked, or whole."
+)
+DOMAIN = "What its contents are; told with whatever is kept of them."
 
 
 class ProjectShown(Shown):
@@ -38,6 +43,7 @@ class ProjectShown(Shown):
     title = serializers.CharField()
     media_hosts = serializers.ListField(child=serializers.CharField())
     register_mode = serializers.ChoiceField(RegisterMode.choices)
+    data_domain = serializers.ChoiceField(DataDomain.choices)
 
 
 class ProjectCreate(Body):
@@ -47,6 +53,7 @@ class ProjectCreate(Body):
         child=Text(max_length=255), max_length=MOST_ENTRIES, default=list, help_text=HOSTS
     )
     register_mode = Choice(RegisterMode.choices, default=RegisterMode.DIGEST, help_text=MODE)
+    data_domain = Choice(DataDomain.choices, default=DataDomain.BUSINESS, help_text=DOMAIN)
 
 
 class ProjectChange(Body):
@@ -55,6 +62,16 @@ class ProjectChange(Body):
         child=Text(max_length=255), max_length=MOST_ENTRIES, required=False, help_text=HOSTS
     )
     register_mode = Choice(RegisterMode.choices, required=False, help_text=MODE)
+    data_domain = Choice(DataDomain.choices, required=False, help_text=DOMAIN)
+
+
+class Erasure(Body):
+    person = Text(max_length=150, help_text="Who made the API keys it was sent with: their `created_by`.")
+
+
+class Erased(serializers.Serializer[Any]):
+    person = serializers.CharField()
+    erased_at = serializers.DateTimeField(source="shredded_at")
 
 
 class ProjectFilters(django_filters.FilterSet):
@@ -69,6 +86,7 @@ class Projects(NounViewSet):
     permissions = reading(Permission.PROJECT_READ) | {
         "create": Permission.PROJECT_CREATE,
         "partial_update": Permission.PROJECT_CHANGE,
+        "erasures": Permission.AUDIT_BODY_ERASE,
     }
     serializer_class = ProjectShown
     filterset_class = ProjectFilters
@@ -89,6 +107,19 @@ class Projects(NounViewSet):
         with self.locked(pk) as project:
             change_project(project, actor=self.actor(), reason=reason, **fields)
         return self.show(pk)
+
+    @extend_schema(request=Erasure, responses={201: Erased})
+    @action(detail=True, methods=["post"])
+    def erasures(self, request: Request, pk: UUID) -> Response:
+        """Make all that is kept of a person's contents unreadable for ever, by shredding their key. Needs a reason.
+
+        Events and seals stay as they are: they hold digests alone.
+        """
+        with self.locked(pk) as project:
+            fields = self.body(Erasure)
+            reason = reason_of(request, fields, required=True)
+            pair = erase_bodies(project, person=fields["person"], actor=self.actor(), reason=reason)
+        return Response(Erased(pair).data, status.HTTP_201_CREATED)
 
 
 class HeldShown(serializers.Serializer[Any]):

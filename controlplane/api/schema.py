@@ -117,6 +117,10 @@ class FilterParameters(DjangoFilterExtension):
         return filters
 
 
+_REMEMBERED_NOWHERE = "/bodies"
+"""the end of the path whose answers are people's words"""
+
+
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """drf-spectacular's postprocessing hook: errors, headers and the parameters of changes."""
     components = result["components"]
@@ -128,12 +132,13 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         for status in sorted(_possible(method, missing="{id}" in path or paged, within="{id}" in path)):
             operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
         signing_in = "/auth/" in path
-        _add_headers(operation, tagged=(one or method == "post") and not signing_in, audit="/audit/" in path)
-        if method in {"post", "patch", "delete"} and "{id}" in path:
+        tagged = (one or method == "post") and not signing_in and not path.endswith(_REMEMBERED_NOWHERE)
+        _add_headers(operation, tagged=tagged, audit="/audit/" in path)
+        if method in {"post", "patch", "delete"} and "{id}" in path and not path.endswith(_REMEMBERED_NOWHERE):
             operation["parameters"] = [*operation.get("parameters", []), _IF_MATCH]
         if signing_in:
             operation["security"] = []  # the credential stands in the body
-        elif method == "post":
+        elif method == "post" and not path.endswith(_REMEMBERED_NOWHERE):
             operation["parameters"] = [*operation.get("parameters", []), _IDEMPOTENCY_KEY]
             operation["responses"]["201"]["headers"][idempotency.REPLAYED] = _REPLAYED
         if method in {"post", "patch", "delete"} and not signing_in:

@@ -7,7 +7,19 @@ from django.urls.converters import IntConverter, StringConverter
 from rest_framework.routers import SimpleRouter
 
 from audit.api import REQUEST_ID, Events, Requests
-from controlplane.api import access, api_keys, auth, catalog, deployments, identity, limits, nodes, roles, routes
+from controlplane.api import (
+    access,
+    api_keys,
+    auth,
+    bodies,
+    catalog,
+    deployments,
+    identity,
+    limits,
+    nodes,
+    roles,
+    routes,
+)
 from controlplane.api.schema import openapi
 from controlplane.api.unknown import unknown
 
@@ -60,6 +72,7 @@ urlpatterns = [
     path("auth/refresh", auth.Refresh.as_view(), name="auth_refresh"),
     path("auth/revoke", auth.Revoke.as_view(), name="auth_revoke"),
     path("auth/password", auth.Password.as_view(), name="auth_password"),
+    path("audit/events/<uuid:pk>/bodies", bodies.Bodies.as_view({"post": "read"}), name="event_bodies"),
     *router.urls,
     path("<path:rest>", unknown),
 ]

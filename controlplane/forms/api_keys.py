@@ -13,18 +13,21 @@ from controlplane.actions.change_project import change_project
 from controlplane.actions.create_api_key import NewKey, create_api_key
 from controlplane.actions.create_project import create_project
 from controlplane.actions.create_token import NewToken, create_token
+from controlplane.actions.erase_bodies import erase_bodies
 from controlplane.actions.revoke_api_key import revoke_api_key
 from controlplane.actions.revoke_token import revoke_token
 from controlplane.actions.rotate_api_key import rotate_api_key
-from controlplane.actions.scopes import KEPT_MODES
-from controlplane.models import ApiKey, ManagementToken, Project, Route, User
-from controlplane.models.access import RegisterMode
+from controlplane.models import ApiKey, BodyKey, ManagementToken, Project, Route, User
+from controlplane.models.access import DataDomain, RegisterMode
 from controlplane.roles import Permission
 from inference.contract import endpoints
 
 from .base import ActionForm
 
-MODE_HELP = _("Who, when, what and how much is always kept; digests prove later what was asked and answered.")
+MODE_HELP = _(
+    "Who, when, what and how much is always kept; digests prove later what was asked and answered. "
+    "Contents lie encrypted, and each look at them is an event."
+)
 MEDIA_HELP = _("From which its requests may let engines fetch images and sound, one a line. None: data URLs only.")
 LIFETIMES = (
     ("", _("Never")),
@@ -150,8 +153,15 @@ class RevokeApiKeyForm(ActionForm):
 
 def _register_mode() -> forms.ChoiceField:
     return forms.ChoiceField(
-        label=_("What the register keeps"), choices=[(mode.value, mode.label) for mode in KEPT_MODES],
+        label=_("What the register keeps"), choices=RegisterMode.choices,
         required=False, initial=RegisterMode.DIGEST, help_text=MODE_HELP,
+    )  # fmt: skip
+
+
+def _data_domain() -> forms.ChoiceField:
+    return forms.ChoiceField(
+        label=_("Data domain"), choices=DataDomain.choices, required=False, initial=DataDomain.BUSINESS,
+        help_text=_("What its contents are; told with whatever is kept of them."),
     )  # fmt: skip
 
 
@@ -162,12 +172,14 @@ class ProjectForm(ActionForm):
     title = forms.CharField(label=_("Title"), max_length=200, required=False, help_text=_("What people call it."))
     media_hosts = WordsField(label=_("Media hosts"), help_text=MEDIA_HELP)
     register_mode = _register_mode()
+    data_domain = _data_domain()
 
     def perform(self, actor: Actor) -> Project:
         values = self.cleaned_data
         return create_project(
             name=values["name"], title=values["title"], media_hosts=values["media_hosts"],
-            register_mode=values["register_mode"] or RegisterMode.DIGEST, actor=actor, reason=self.why,
+            register_mode=values["register_mode"] or RegisterMode.DIGEST,
+            data_domain=values["data_domain"] or DataDomain.BUSINESS, actor=actor, reason=self.why,
         )  # fmt: skip
 
 
@@ -177,19 +189,37 @@ class ChangeProjectForm(ActionForm):
     title = forms.CharField(label=_("Title"), max_length=200, required=False, help_text=_("What people call it."))
     media_hosts = WordsField(label=_("Media hosts"), help_text=MEDIA_HELP)
     register_mode = _register_mode()
+    data_domain = _data_domain()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial.setdefault("title", self.subject.title)
         self.initial.setdefault("media_hosts", self.subject.media_hosts)
         self.initial.setdefault("register_mode", self.subject.register_mode)
+        self.initial.setdefault("data_domain", self.subject.data_domain)
 
     def perform(self, actor: Actor) -> Project:
         values = self.cleaned_data
         return change_project(
             self.subject, title=values["title"], media_hosts=values["media_hosts"],
-            register_mode=values["register_mode"] or None, actor=actor, reason=self.why,
+            register_mode=values["register_mode"] or None, data_domain=values["data_domain"] or None, actor=actor,
+            reason=self.why,
         )  # fmt: skip
+
+
+class EraseBodiesForm(ActionForm):
+    testid = "erase-bodies-form"
+    reason_required = True
+
+    person = forms.ChoiceField(label=_("Person"), help_text=_("Who made the API keys that it was sent with."))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        kept = self.subject.body_keys.filter(shredded_at=None).order_by("person")
+        self.fields["person"].choices = [(name, name) for name in kept.values_list("person", flat=True)]  # type: ignore[attr-defined]
+
+    def perform(self, actor: Actor) -> BodyKey:
+        return erase_bodies(self.subject, person=self.cleaned_data["person"], actor=actor, reason=self.why)
 
 
 class TokenForm(ActionForm):

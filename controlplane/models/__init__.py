@@ -14,6 +14,7 @@ from .alerts import (
     Silence,
 )
 from .answers import RememberedAnswer
+from .bodies import BodyKey
 from .budgets import BudgetAccount, BudgetLine, BudgetParty, BudgetSlice
 from .catalog import Model, ModelVersion
 from .deployments import Deployment, DeploymentStatus, Replica, ReplicaTransition
@@ -29,6 +30,7 @@ __all__ = [
     "AlertRuleStatus",
     "AlertTransition",
     "ApiKey",
+    "BodyKey",
     "BrowserSession",
     "BudgetAccount",
     "BudgetLine",

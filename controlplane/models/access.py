@@ -28,7 +28,16 @@ class RegisterMode(models.TextChoices):
 
     METADATA = "metadata", _("Metadata only")
     DIGEST = "digest", _("Metadata and digests of the content")
-    FULL = "full", _("Metadata and the content")
+    MASKED = "masked", _("Metadata, digests and the content with personal data masked")
+    FULL = "full", _("Metadata, digests and the whole content")
+
+
+class DataDomain(models.TextChoices):
+    """What the contents of a project's requests are; told with whatever is kept of them."""
+
+    PUBLIC = "public", _("Public")
+    BUSINESS = "business", _("Business")
+    SENSITIVE = "sensitive", _("Sensitive")
 
 
 class Project(Noun):
@@ -42,6 +51,9 @@ class Project(Noun):
     )  # fmt: skip
     register_mode = models.CharField(
         _("in the register"), max_length=10, choices=RegisterMode.choices, default=RegisterMode.DIGEST
+    )
+    data_domain = models.CharField(
+        _("data domain"), max_length=10, choices=DataDomain.choices, default=DataDomain.BUSINESS
     )
 
     class Meta:

@@ -6,7 +6,9 @@ from typing import Any
 from django import template
 from django.utils.safestring import SafeString
 
+from audit.models import Event
 from controlplane import badges
+from controlplane.access.reading import may_read_bodies
 
 register = template.Library()
 
@@ -15,6 +17,12 @@ register = template.Library()
 def state_badge(state: str, label: Any) -> SafeString:
     """The state's word with its lamp."""
     return badges.badge(state, label)
+
+
+@register.simple_tag(takes_context=True)
+def may_read_contents(context: Any, event: Event) -> bool:
+    """Whether something is kept of the event's request that whoever asks may read."""
+    return bool((event.detail or {}).get("kept")) and may_read_bodies(context["request"], event)
 
 
 @register.filter

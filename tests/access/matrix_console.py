@@ -25,6 +25,7 @@ FOR_ALL_INSIDE = {
 }
 OF_ONE_SESSION = {"shown_once": "what waits for this very browser, once; tests/console/test_secrets_shown_once.py"}
 NEEDING = {"playground": Permission.API_KEY_CREATE, "playground_answer": Permission.API_KEY_CREATE}
+OF_AN_EVENT = {"event_bodies": Permission.AUDIT_BODY_READ}
 OF_DJANGO = {
     "autocomplete": "shows what the noun's page shows, and only where a field asks for it",
     "view_on_site": "leads to a page of the noun, none of which has one",
@@ -36,6 +37,8 @@ PAGES = pages()
 
 
 def path_of(name: str, world: World) -> str:
+    if name in OF_AN_EVENT:
+        return reverse(f"admin:{name}", args=[world.things["audit/events"].pk])
     noun = name.split("_")[1] if name in PAGES else ""
     if name not in PAGES or name.endswith(("_changelist", "_add", "_roles")):
         return reverse(f"admin:{name}")
@@ -44,7 +47,7 @@ def path_of(name: str, world: World) -> str:
 
 
 def permitted(holds: Standing, name: str, world: World) -> bool:
-    needed = PAGES.get(name) or NEEDING.get(name)
+    needed = PAGES.get(name) or NEEDING.get(name) or OF_AN_EVENT.get(name)
     if needed is None:
         return True
     if name == "controlplane_user_do_grant":
@@ -69,7 +72,7 @@ def send(browser: Browser, method: str, path: str) -> Any:
 def surprises(browser: Browser, holds: Standing | None, world: World) -> dict[tuple[str, str], int]:
     """Where a page opened that should not, or did not that should. `holds` None: nobody is signed in."""
     found = {}
-    for name in [*PAGES, *FOR_ALL_INSIDE, *NEEDING]:
+    for name in [*PAGES, *FOR_ALL_INSIDE, *NEEDING, *OF_AN_EVENT]:
         for method in ("get", "post"):
             code = send(browser, method, path_of(name, world)).status_code
             if holds is None:

@@ -16,6 +16,7 @@ from tests.access.matrix import standing
 from tests.access.matrix_console import (
     FOR_ALL_INSIDE,
     NEEDING,
+    OF_AN_EVENT,
     OF_DJANGO,
     OF_ONE_SESSION,
     OPEN,
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_every_page_declares_its_policy() -> None:
-    declared = (OPEN, FOR_ALL_INSIDE, OF_ONE_SESSION, NEEDING, OF_DJANGO, PAGES)
+    declared = (OPEN, FOR_ALL_INSIDE, OF_ONE_SESSION, NEEDING, OF_AN_EVENT, OF_DJANGO, PAGES)
     known = {name for pages in declared for name in pages}
     found = {route.name for route in routes() if route.path.startswith(CONSOLE)}
     assert sorted(found - known) == []

@@ -84,14 +84,8 @@ def test_register_mode_reaches_the_gateway(
     assert Event.objects.get().changes == {"register_mode": ["digest", "metadata"]}
 
 
-@pytest.mark.parametrize("mode", ["full", "none", ""])
+@pytest.mark.parametrize("mode", ["whole", "none", ""])
 def test_register_mode_that_cannot_be_kept_is_refused(alice: Actor, mode: str) -> None:
     with pytest.raises(Invalid) as refused:
         create_project(name="p", register_mode=mode, actor=alice)
     assert refused.value.field == "register_mode"
-
-
-def test_contents_are_refused_in_plain_words(alice: Actor) -> None:
-    with pytest.raises(Invalid, match="cannot keep contents yet") as refused:
-        change_project(ProjectFactory(), register_mode="full", actor=alice)
-    assert refused.value.code == "mode_unavailable"

@@ -11,6 +11,8 @@ import pytest
 from django.utils import timezone
 
 from audit.models import Event
+from audit.operations import Operation
+from audit.record import Actor, Target, record
 from controlplane.api.schema import document
 from controlplane.models import ManagementToken, User
 from tests import factories
@@ -19,6 +21,7 @@ from tests.api.conftest import Client, alice_api  # noqa: F401 - the fixture
 pytestmark = pytest.mark.django_db
 Send = Callable[[Client], Any]
 PREFIX = "/api/v1"
+SAME_REQUEST = "f" * 32
 
 
 def deletion(noun: str, make: Callable[[], Any]) -> Send:
@@ -31,6 +34,14 @@ def change(noun: str, make: Callable[[], Any], body: dict[str, Any]) -> Send:
 
 def creation(path: str, body: Callable[[], dict[str, Any]]) -> Send:
     return lambda api: api.post(path, body())
+
+
+def an_event() -> Any:
+    """One to ask about, that looks as if the request had left it, too."""
+    actor = Actor(
+        type="user", id="1", name="alice", source="api", auth_method="token", request_id=SAME_REQUEST
+    )  # fmt: skip
+    return record(Operation.PROJECT_CHANGED, actor=actor, target=Target("project", "p", "p")).id
 
 
 def machine() -> Any:
@@ -74,6 +85,13 @@ CHANGES: dict[str, Send] = {
         factories.SessionFactory(user=User.objects.get(username="alice")),
         api.delete("/sessions/others", {"reason": "over"}),
     )[1],
+    "POST /audit/events/{id}/bodies": lambda api: api.post(
+        f"/audit/events/{an_event()}/bodies", {"reason": "asked"}, headers={"X-Request-ID": SAME_REQUEST}
+    ),
+    "POST /projects/{id}/erasures": lambda api: api.post(
+        f"/projects/{factories.BodyKeyFactory(person='dora').project.pk}/erasures",
+        {"person": "dora", "reason": "asked"},
+    ),
     "POST /tokens": creation("/tokens", lambda: {"name": "t", "service_account": str(machine().pk)}),
     "POST /tokens/{id}/rotate": lambda api: api.post(f"/tokens/{a_token().pk}/rotate", {}),
     "DELETE /tokens/{id}": deletion("tokens", a_token),

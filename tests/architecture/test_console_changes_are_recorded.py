@@ -45,6 +45,10 @@ def a_token() -> ManagementToken:
     return ManagementToken.objects.create(user=factories.UserFactory(), name="t", digest="d")
 
 
+def a_project_that_keeps() -> Any:
+    return factories.BodyKeyFactory(person="dora").project
+
+
 def a_limit() -> Any:
     return factories.LimitFactory(route=factories.RouteFactory())
 
@@ -52,6 +56,7 @@ def a_limit() -> Any:
 FORMS: dict[str, Form] = {
     "project add": Form(lambda: {"name": "p"}),
     "project change": Form(lambda: {"title": "new"}, factories.ProjectFactory),
+    "project erase_bodies": Form(lambda: {"person": "dora", "reason": "asked for it"}, a_project_that_keeps),
     "model add": Form(lambda: {"name": "m"}),
     "modelversion add": Form(lambda: {"model": factories.ModelFactory().pk, "name": "v", "source": "hf:org/m"}),
     "modelversion price": Form(

@@ -90,7 +90,7 @@ def test_roles_are_data_and_grow_by_whole_roles() -> None:
     assert PERMISSIONS_OF[Role.OWNER] == set(Permission)
     assert PERMISSIONS_OF[Role.VIEWER] < PERMISSIONS_OF[Role.DEVELOPER] < PERMISSIONS_OF[Role.OPERATOR]
     assert all(it.endswith(".read") for it in PERMISSIONS_OF[Role.VIEWER])
-    assert PERMISSIONS_OF[Role.AUDITOR] == {Permission.AUDIT_READ, Permission.AUDIT_EXPORT}
+    assert PERMISSIONS_OF[Role.AUDITOR] == {Permission.AUDIT_READ, Permission.AUDIT_EXPORT, Permission.AUDIT_BODY_READ}
 
 
 def test_who_reads_limits_reads_their_keys() -> None:

@@ -14,6 +14,7 @@ WRITERS = {
     "workers/tasks/nodes.py": "machines as their heartbeat tells of them",
     "workers/tasks/answers.py": "forgets remembered answers",
     "controlplane/api/idempotency.py": "remembered answers",
+    "controlplane/body_keys.py": "the key pairs that contents are encrypted to, when one is first needed",
     "controlplane/attempts.py": "counts failed sign-ins",
     "controlplane/last_seen.py": "when somebody was last seen",
     "controlplane/sessions.py": "browsers' sessions",

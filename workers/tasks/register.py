@@ -1,12 +1,14 @@
 """Looking after the register's table."""
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
 from audit import body_partitions
 from audit.partitions import ensure_partitions
 from controlplane.database_rights import owner_alias
 from workers import sealing  # noqa: F401 - begins when the worker does
+from workers.body_retention import drop_old_bodies
 
 
 @shared_task
@@ -14,3 +16,9 @@ def make_partitions() -> None:
     """Make the partitions of the coming months, as the owner of the register's table."""
     ensure_partitions(timezone.now(), owner_alias())
     body_partitions.ensure(timezone.now(), owner_alias())
+
+
+@shared_task
+def drop_bodies() -> None:
+    """Drop contents that are older than they are kept for."""
+    drop_old_bodies(days=settings.BODIES_DAYS, now=timezone.now())

@@ -1,0 +1,24 @@
+"""Contents are kept for some time only; their months go whole, and the register says so. Their events stay."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from audit import body_partitions
+from audit.operations import Operation
+from audit.record import Target, record
+from controlplane.actors import SYSTEM
+from controlplane.database_rights import owner_alias
+
+
+def drop_old_bodies(*, days: int, now: datetime) -> list[str]:
+    """Drop the months in which nothing is younger than so many days; answers their names."""
+    names = body_partitions.due(body_partitions.existing(owner_alias()), now, days)
+    if names:
+        with transaction.atomic():
+            record(
+                Operation.BODIES_DROPPED, actor=SYSTEM, target=Target("bodies", "", ", ".join(names)), kind="system",
+                reason=f"older than {days} days", detail={"months": names, "days": days},
+            )  # fmt: skip
+            body_partitions.drop(names, owner_alias())
+    return names
