@@ -128,6 +128,6 @@ def test_one_time_password_has_to_be_replaced_first(alice_user: User) -> None:
 def test_register_mode_of_a_project(alice_api: Client) -> None:
     made = alice_api.post("/projects", {"name": "team-a", "register_mode": "metadata"}).json()
     assert made["register_mode"] == "metadata"
-    refused = alice_api.patch(f"/projects/{made['id']}", {"register_mode": "full"})
+    refused = alice_api.patch(f"/projects/{made['id']}", {"register_mode": "whole"})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "register_mode")
     assert alice_api.patch(f"/projects/{made['id']}", {"register_mode": "digest"}).json()["register_mode"] == "digest"
