@@ -31,13 +31,18 @@ _turns: dict[Hashable, int] = {}
 class Reply:
     """An engine's answer whose head has come. Leaving the context gives the connection back."""
 
-    __slots__ = ("_exchange", "_upstream", "choice", "connection")
+    __slots__ = ("_exchange", "_upstream", "choice", "connection", "content_type")
 
     def __init__(self, upstream: Upstream, exchange: Exchange, choice: Choice, connection: Connection) -> None:
         self._upstream = upstream
         self._exchange = exchange
         self.choice = choice
         self.connection = connection
+        self.content_type: Header = JSON
+        for header in connection.headers:
+            if header[0] == b"content-type":
+                self.content_type = header
+                break
 
     def __enter__(self) -> "Reply":
         return self
@@ -51,11 +56,6 @@ class Reply:
     @property
     def streamed(self) -> bool:
         return self.content_type[1].startswith(b"text/event-stream")
-
-    @property
-    def content_type(self) -> Header:
-        values = (value for name, value in self.connection.headers if name == b"content-type")
-        return b"content-type", next(values, b"application/json")
 
     @property
     def headers(self) -> list[Header]:

@@ -1,7 +1,6 @@
 """One client's request as the gateway sees it: its head read once, its body on demand, one way to answer."""
 
 import asyncio
-import os
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -10,6 +9,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
+from inference.contract.ids import random_bytes
 from inference.errors import BadRequest, BodyTooLarge, ClientClosed, GatewayError, SlowBody
 from inference.snapshot import Route, Target
 from inference.sse import Usage
@@ -152,7 +152,7 @@ class Request:
         given = self._headers.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given.decode("ascii")
-        return os.urandom(16).hex()
+        return random_bytes(16).hex()
 
     def _credential(self) -> tuple[str, str]:
         authorization = self._headers.get(b"authorization")
