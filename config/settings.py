@@ -212,6 +212,16 @@ MODELS_DIR = Path(env.text("SIGNALBOX_MODELS_DIR") or HOME / "models")
 REPLICAS_DIR = HOME / "replicas"
 CHECKPOINTS_FILE = Path(env.text("SIGNALBOX_CHECKPOINTS_FILE") or HOME / "checkpoints" / "register.jsonl")
 
+# Kubernetes: engines as pods. KUBECONFIG as usual; without it a pod's own service account.
+KUBECONFIG = env.text("KUBECONFIG")
+KUBERNETES_CONTEXT = env.text("SIGNALBOX_KUBERNETES_CONTEXT")
+KUBERNETES_NAMESPACE = env.text("SIGNALBOX_KUBERNETES_NAMESPACE") or "signalbox"
+KUBERNETES_IMAGE = env.text("SIGNALBOX_KUBERNETES_IMAGE") or "vllm/vllm-openai:v0.32.0"
+# Who may call the engines: pods with these labels (of that namespace; empty: the engines' own) and these networks.
+KUBERNETES_CALLERS = env.words("SIGNALBOX_KUBERNETES_CALLERS", "app.kubernetes.io/part-of=signalbox")
+KUBERNETES_CALLERS_NAMESPACE = env.text("SIGNALBOX_KUBERNETES_CALLERS_NAMESPACE")
+KUBERNETES_CALLERS_NETWORKS = env.words("SIGNALBOX_KUBERNETES_CALLERS_NETWORKS")
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
 
+from controlplane import kubernetes_options
 from controlplane.engine_secrets import HIDDEN, is_secret
 from controlplane.errors import Invalid
 from controlplane.models import Deployment
@@ -38,6 +39,7 @@ def check_engine_options(deployment: Deployment) -> None:
     _check_tls(deployment)
     _check_args(deployment.engine_args)
     _check_env(deployment.engine_env)
+    _check_pods(deployment)
 
 
 def check_url(url: str) -> None:
@@ -67,6 +69,28 @@ def _check_tls(deployment: Deployment) -> None:
     field = "tls_ca" if deployment.tls_ca else "" if deployment.tls_verify else "tls_verify"
     if field:
         raise Invalid(_("Certificates matter to an external engine with an https URL only."), field=field)
+
+
+def _check_pods(deployment: Deployment) -> None:
+    """Options are of pods only; local weights need a volume that they lie on, and a CPU engine an image of its own."""
+    if deployment.backend != Backend.KUBERNETES:
+        if deployment.kubernetes:
+            raise Invalid(_("Only the backend kubernetes has these options."), field="kubernetes")
+        return
+    deployment.kubernetes = kubernetes_options.checked(deployment.kubernetes)
+    options = kubernetes_options.read(deployment.kubernetes)
+    if deployment.flavour == Flavour.VLLM_CPU and not options.image:
+        raise Invalid(
+            _("A CPU engine in Kubernetes needs an image: name one that has vLLM for CPUs."), field="kubernetes"
+        )
+    source = deployment.version.source
+    mount = options.model_volume.mount_path.rstrip("/") if options.model_volume else ""
+    if source.startswith("/") and not (mount and f"{source}/".startswith(f"{mount}/")):
+        raise Invalid(
+            _("The version's weights lie in %(source)s: give a model_volume that is mounted there or above.")
+            % {"source": source},
+            field="kubernetes",
+        )
 
 
 def _check_args(args: object) -> None:

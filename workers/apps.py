@@ -6,7 +6,11 @@ class WorkersConfig(AppConfig):
 
     def ready(self) -> None:
         from controlplane import preview  # noqa: PLC0415 - models are there only now
-        from workers import triggers  # noqa: F401, PLC0415 - connects the signal receivers
+        from workers import (  # noqa: PLC0415
+            sources,
+            triggers,  # noqa: F401 - connects the signal receivers
+        )
         from workers.preview import preview as previewer  # noqa: PLC0415
 
         preview.register(previewer)
+        sources.register()

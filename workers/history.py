@@ -9,6 +9,7 @@ from controlplane import lifecycle
 from controlplane.actors import SYSTEM
 from controlplane.lifecycle import DeploymentState, ReplicaState
 from controlplane.models import Deployment, DeploymentStatus, Replica, ReplicaTransition
+from workers.backends.base import BackendError
 from workers.specs import ordinal_of
 from workers.verdict import CRASH_LOOP_AFTER, Record
 
@@ -82,3 +83,8 @@ def write_summary(status: DeploymentStatus, records: Iterable[Record], now: date
     lifecycle.move(status, state)
     status.message, status.ready_replicas, status.observed_at = message, ready, now
     status.save()
+
+
+def write_unseen(deployments: Iterable[Deployment], error: BackendError) -> None:
+    """Say that their backend cannot be looked at, and why. The states stay as they were last seen."""
+    DeploymentStatus.objects.filter(deployment__in=deployments).exclude(message=str(error)).update(message=str(error))

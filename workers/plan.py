@@ -52,6 +52,8 @@ class Desired:
     replicas: Sequence[Wanted]
     deleted: bool = False
     restartable: bool = True
+    start_seconds: float | None = START_SECONDS
+    """None: the backend itself starts anew what takes too long"""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,8 @@ def _fault(desired: Desired, replica: Observed, now: datetime) -> Reason | None:
     lasted = now - replica.since
     if not desired.restartable:
         return None
-    if replica.state is ReplicaState.STARTING and lasted > timedelta(seconds=START_SECONDS):
+    patience = desired.start_seconds
+    if replica.state is ReplicaState.STARTING and patience is not None and lasted > timedelta(seconds=patience):
         return Reason.START_TIMED_OUT
     if replica.state is ReplicaState.UNHEALTHY and lasted > timedelta(seconds=UNRESPONSIVE_SECONDS):
         return Reason.UNRESPONSIVE

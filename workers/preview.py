@@ -12,9 +12,10 @@ from django.utils import timezone
 from controlplane.engine_secrets import shown_variables
 from controlplane.lifecycle import ReplicaState
 from controlplane.models import Deployment, Replica
-from controlplane.models.deployments import Flavour
+from controlplane.models.deployments import Backend, Flavour
 from controlplane.preview import Preview, Step
 from workers.backends.base import Phase
+from workers.backends.kubernetes.rendering import render
 from workers.engines import vllm
 from workers.engines.spec import ReplicaSpec
 from workers.plan import LEAVE_SECONDS, Desired, Observed, Plan, Reason, Wanted, plan
@@ -37,7 +38,9 @@ def preview(draft: Deployment) -> Preview:
     rows = Replica.objects.filter(deployment=draft.pk).annotate(since=Max("history__at")).order_by("ordinal")
     return Preview(
         plan=foresee(desired, [_observed(row) for row in rows], timezone.now()),
-        manifests=[manifest(spec) for spec in specs],
+        manifests=render(specs, secrets=False)
+        if draft.backend == Backend.KUBERNETES
+        else [manifest(it) for it in specs],
     )
 
 

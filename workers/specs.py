@@ -1,9 +1,11 @@
 """From a deployment's row to the specifications of its replicas."""
 
+from typing import Any
+
 from django.conf import settings
 
 from controlplane.models import Deployment
-from controlplane.models.deployments import Flavour
+from controlplane.models.deployments import Backend, Flavour
 from controlplane.sealing import reveal
 from inference.contract.keys import engine_key
 from workers.engines.spec import ReplicaSpec
@@ -43,4 +45,13 @@ def _spec(deployment: Deployment, ordinal: int) -> ReplicaSpec:
         drain_seconds=deployment.drain_seconds,
         external_url=deployment.external_url,
         engine_key=reveal(deployment, "external_key") if external else engine_key(settings.SECRET_KEY, name),
+        kubernetes=_pod_options(deployment),
     )
+
+
+def _pod_options(deployment: Deployment) -> dict[str, Any] | None:
+    """With the image that is meant: another one of the installation is another pod."""
+    if deployment.backend != Backend.KUBERNETES:
+        return None
+    options: dict[str, Any] = {"image": settings.KUBERNETES_IMAGE} | deployment.kubernetes
+    return options

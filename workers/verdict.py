@@ -10,7 +10,7 @@ from enum import StrEnum
 from signal import SIGKILL, Signals
 
 from controlplane.lifecycle import ReplicaState
-from workers.backends.base import BackendError, Phase, ReplicaStatus
+from workers.backends.base import BackendError, Phase, ReplicaStatus, Trouble
 from workers.plan import Reason
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
@@ -28,6 +28,7 @@ class Happened(StrEnum):
     KILLED = "killed"
     VANISHED = "vanished"
     ENDED_OUTSIDE = "ended_outside"
+    RESTARTED = "restarted"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ class Record:
 
 
 _LIVE = frozenset({ReplicaState.STARTING, ReplicaState.READY, ReplicaState.UNHEALTHY})
+_SERVING = frozenset({ReplicaState.READY, ReplicaState.UNHEALTHY})
+_TROUBLES = frozenset(Trouble)
+_LOOPS = _LIVE | {ReplicaState.CRASH_LOOP, ReplicaState.PENDING, ReplicaState.BACKOFF}
 
 
 def backoff(restarts: int, chance: float) -> timedelta:
@@ -75,7 +79,10 @@ def follow(record: Record, status: ReplicaStatus | None, health: Health | None, 
         return replace(record, state=ReplicaState.STOPPING, ready_at=None)
     if status.phase is Phase.EXITED:
         return _ended(record, status, now, chance)
-    return _running(_seen(record, status), health, now)
+    seen = _seen(record, status)
+    if status.trouble and not (health and health.ok):
+        return _troubled(seen, status)
+    return _running(_anew(seen, record, status), health, now)
 
 
 def started(record: Record, spec_hash: str, reason: Reason, now: datetime) -> Record:
@@ -113,11 +120,36 @@ def _seen(record: Record, status: ReplicaStatus) -> Record:
     return replace(record, url=status.url, pid=status.pid, spec_hash=status.spec_hash, started_at=began)
 
 
+def _anew(seen: Record, before: Record, status: ReplicaStatus) -> Record:
+    """The backend has started the engine anew by itself: it has to load before it is asked for anything."""
+    other = status.restarts > 0 or before.url != seen.url
+    if before.state not in _SERVING or not other or seen.started_at == before.started_at:
+        return seen
+    return replace(seen, state=ReplicaState.STARTING, reason=Happened.RESTARTED, message=LOADING, ready_at=None)
+
+
+def _troubled(record: Record, status: ReplicaStatus) -> Record:
+    """It was started and does not serve, for a reason that its backend knows."""
+    if record.state is ReplicaState.STOPPING or status.trouble is None:
+        return record
+    telling = _telling_line(status.log_tail)
+    looping = status.trouble is Trouble.CRASH_LOOP or status.restarts >= CRASH_LOOP_AFTER
+    # Not unhealthy: that is for one that should answer. This one has to start first, and is given the time.
+    state = ReplicaState.CRASH_LOOP if looping and record.state in _LOOPS else ReplicaState.STARTING
+    return replace(
+        record, state=state, reason=status.trouble, ready_at=None, retry_at=None,
+        message=f"{status.message}: {telling}" if telling else status.message,
+        restarts=max(record.restarts, status.restarts),
+    )  # fmt: skip
+
+
 def _running(record: Record, health: Health | None, now: datetime) -> Record:
     if record.state is ReplicaState.STOPPING:
         return record
     if record.state not in _LIVE:  # adopted: it runs although nobody here remembers having started it
-        record = replace(record, state=ReplicaState.STARTING, reason=Reason.RUNNING, message=LOADING, retry_at=None)
+        return replace(record, state=ReplicaState.STARTING, reason=Reason.RUNNING, message=LOADING, retry_at=None)
+    if record.reason in _TROUBLES and record.state is ReplicaState.STARTING:
+        record = replace(record, reason=Reason.RUNNING, message=LOADING)
     if health is None:
         return record
     if health.ok:
@@ -172,8 +204,12 @@ def how_it_ended(status: ReplicaStatus) -> str:
     if status.message:
         return status.message
     how = f"ended with exit code {status.exit_code}"
-    lines = [
-        line.strip() for line in status.log_tail.splitlines() if line.strip() and not line.startswith("signalbox: ")
-    ]
+    telling = _telling_line(status.log_tail)
+    return f"{how}: {telling}" if telling else how
+
+
+def _telling_line(log_tail: str) -> str:
+    """The last line that tells of an error, else the last one."""
+    lines = [line.strip() for line in log_tail.splitlines() if line.strip() and not line.startswith("signalbox: ")]
     telling = [line for line in lines if _ERROR.search(line)] or lines
-    return f"{how}: {telling[-1][:300]}" if telling else how
+    return telling[-1][:300] if telling else ""

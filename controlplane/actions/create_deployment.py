@@ -37,7 +37,7 @@ def create_deployment(
             "engine_env": masked_env(deployment.engine_env), "external_url": deployment.external_url,
             "external_key": HIDDEN if deployment.external_key else "",
             "served_name": deployment.served_name, "drain_seconds": deployment.drain_seconds,
-            **tls_facts(deployment),
+            "kubernetes": deployment.kubernetes, **tls_facts(deployment),
         },
     )  # fmt: skip
     reconcile_on_commit(deployment)

@@ -19,7 +19,7 @@ from controlplane.sealing import reveal, seal
 CHANGEABLE = frozenset(
     {
         "version", "engine_args", "engine_env", "external_url", "external_key",
-        "tls_ca", "tls_verify", "served_name", "drain_seconds",
+        "tls_ca", "tls_verify", "served_name", "drain_seconds", "kubernetes",
     }
 )  # fmt: skip
 
@@ -40,6 +40,7 @@ def new_deployment(
     tls_verify: bool = True,
     served_name: str = "",
     drain_seconds: int = 30,
+    kubernetes: dict[str, Any] | None = None,
 ) -> Deployment:
     """A deployment that is not there yet. Raises `Invalid`, or `Conflict` for a taken name."""
     _check_version_is_theirs(version, project)
@@ -49,7 +50,7 @@ def new_deployment(
         name=name, version=version, project=project, backend=backend, flavour=flavour, replicas=replicas,
         engine_args=engine_args or {}, external_url=external_url,
         tls_ca=certificates(tls_ca), tls_verify=tls_verify,
-        served_name=served_name or version.model.name, drain_seconds=drain_seconds,
+        served_name=served_name or version.model.name, drain_seconds=drain_seconds, kubernetes=kubernetes or {},
     )  # fmt: skip
     deployment.engine_env = engine_env or {}
     _set_external_key(deployment, external_key)

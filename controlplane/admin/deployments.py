@@ -8,12 +8,13 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from controlplane import engine_tls, replica_log
+from controlplane import engine_tls, replica_log, replica_sources
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
 from controlplane.admin.base import ConsoleAdmin, Verb
@@ -22,7 +23,8 @@ from controlplane.engine_secrets import shown_env
 from controlplane.forms.deployments import ChangeDeploymentForm, DeleteDeploymentForm, DeploymentForm, ScaleForm
 from controlplane.lifecycle import DeploymentState
 from controlplane.models import Deployment, ModelVersion, Replica, ReplicaTransition, Route
-from controlplane.models.deployments import Flavour
+from controlplane.models.deployments import Backend, Flavour
+from controlplane.replica_sources import SourceAwayError
 from controlplane.roles import Permission, Standing
 
 HISTORY_SHOWN = 30
@@ -57,6 +59,18 @@ def ready_of(deployment: Deployment) -> int:
         return deployment.status.ready_replicas
     except ObjectDoesNotExist:
         return 0
+
+
+def _event_lines(replica: Replica) -> str:
+    try:
+        told = replica_sources.events(replica)
+    except SourceAwayError as exc:
+        return str(exc)
+    return "\n".join(
+        f"{timezone.localtime(it.at):%m-%d %H:%M:%S}  {it.type}  {it.reason}  {it.message}"
+        + (f"  ×{it.count}" if it.count > 1 else "")
+        for it in told
+    )
 
 
 @admin.register(Deployment)
@@ -102,6 +116,7 @@ class DeploymentAdmin(ConsoleAdmin):
         return [
             ("<str:object_id>/live/", "live", self.live),
             ("<str:object_id>/replicas/<str:replica>/log/", "log", self.log),
+            ("<str:object_id>/replicas/<str:replica>/events/", "events", self.events),
         ]
 
     def add_page(self, request: HttpRequest) -> HttpResponse:
@@ -120,6 +135,7 @@ class DeploymentAdmin(ConsoleAdmin):
         return [
             (_("version"), version),
             (_("engine"), subject.get_flavour_display()),
+            (_("where it runs"), subject.get_backend_display()),
             (_("served name"), subject.served_name),
             (_("URL"), subject.external_url),
             (_("key"), _("sealed") if subject.external_key else ""),
@@ -134,6 +150,7 @@ class DeploymentAdmin(ConsoleAdmin):
             **self.live_context(standing_in(request), subject),
             "live_url": self.link("live", subject.pk),
             "logs": self._logs(subject),
+            "events": self._events(subject),
             "engine_env": shown_env(subject),
         }
 
@@ -141,6 +158,11 @@ class DeploymentAdmin(ConsoleAdmin):
         if subject.flavour == Flavour.EXTERNAL:
             return []
         return [(it, self.link("log", subject.pk, it.name)) for it in subject.replica_set.order_by("ordinal")]
+
+    def _events(self, subject: Deployment) -> list[tuple[Replica, str]]:
+        if subject.backend != Backend.KUBERNETES:
+            return []
+        return [(it, self.link("events", subject.pk, it.name)) for it in subject.replica_set.order_by("ordinal")]
 
     def live_context(self, standing: Standing, subject: Deployment) -> dict[str, Any]:
         """What changes by itself, for the page and for its refreshed part."""
@@ -168,6 +190,14 @@ class DeploymentAdmin(ConsoleAdmin):
         if found is None:
             raise Http404
         return JsonResponse({"text": replica_log.tail(found)})
+
+    def events(self, request: HttpRequest, object_id: str, replica: str) -> JsonResponse:
+        """What Kubernetes tells about one replica, a line an event, as the log is answered."""
+        subject = self.find(request, object_id)
+        found = subject.replica_set.filter(name=replica).first()
+        if found is None:
+            raise Http404
+        return JsonResponse({"text": _event_lines(found)})
 
     def verb_done(self, request: HttpRequest, verb: Verb, result: Deployment) -> HttpResponse:
         if verb.name != "delete":

@@ -17,7 +17,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from controlplane import engine_secrets, replica_log
+from controlplane import engine_secrets, replica_log, replica_sources
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
 from controlplane.actions import drafts
@@ -36,6 +36,7 @@ from controlplane.lifecycle import DeploymentState, ReplicaState
 from controlplane.models import Deployment, ModelVersion, Project, Replica
 from controlplane.models.deployments import Backend, Flavour
 from controlplane.permissions import require
+from controlplane.replica_sources import SourceAwayError
 from controlplane.roles import Permission
 
 HISTORY = 50
@@ -68,6 +69,7 @@ class DeploymentShown(Shown):
     tls_verify = serializers.BooleanField()
     served_name = serializers.CharField()
     drain_seconds = serializers.IntegerField()
+    kubernetes = serializers.DictField(help_text="Options of its pods that are not as by default.")
     deleted_at = serializers.DateTimeField(allow_null=True)
     status = StatusShown(allow_null=True, default=None)
 
@@ -95,6 +97,10 @@ class DeploymentChange(Body):
     tls_verify = Flag(required=False, help_text="False: an external https engine is not checked at all.")
     served_name = Text(max_length=200, allow_blank=True, required=False, help_text="What the engine calls the model.")
     drain_seconds = Whole(min_value=0, max_value=LONGEST_DRAIN, required=False)
+    kubernetes = Object(
+        required=False,
+        help_text="Options of the pods, of the backend kubernetes only; docs/kubernetes.md lists them.",
+    )
 
 
 class DeploymentCreate(DeploymentChange):
@@ -142,9 +148,20 @@ class TransitionShown(serializers.Serializer[Any]):
     log_tail = serializers.CharField()
 
 
+class PodEventShown(serializers.Serializer[Any]):
+    """One thing that Kubernetes tells about a pod; `count` times so far, the last time `at`."""
+
+    at = serializers.DateTimeField()
+    type = serializers.CharField(help_text="Normal or Warning")
+    reason = serializers.CharField()
+    message = serializers.CharField()
+    count = serializers.IntegerField()
+
+
 class ReplicaDetail(ReplicaShown):
     history = serializers.SerializerMethodField()
     log_tail = serializers.SerializerMethodField()
+    events = serializers.SerializerMethodField()
 
     @extend_schema_field(TransitionShown(many=True))
     def get_history(self, replica: Replica) -> Any:
@@ -153,8 +170,16 @@ class ReplicaDetail(ReplicaShown):
 
     @extend_schema_field(OpenApiTypes.STR)
     def get_log_tail(self, replica: Replica) -> str:
-        """The last lines of its log; empty when this machine has none."""
+        """The last lines of its log; empty when there is none."""
         return replica_log.tail(replica) or ""
+
+    @extend_schema_field(PodEventShown(many=True))
+    def get_events(self, replica: Replica) -> Any:
+        """What Kubernetes tells about its pod, the newest first; none for other backends or while it is away."""
+        try:
+            return PodEventShown(replica_sources.events(replica), many=True).data
+        except SourceAwayError:
+            return []
 
 
 class ReplicaFilters(django_filters.FilterSet):

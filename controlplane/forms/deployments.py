@@ -33,6 +33,16 @@ def _engine_args() -> ObjectField:
     )
 
 
+def _kubernetes() -> ObjectField:
+    return ObjectField(
+        label=_("Options of the pods"),
+        help_text=_(
+            'As a JSON object, such as <code>{"model_volume": {"claim": "models"}, '
+            '"node_selector": {"gpu": "h100"}}</code>. docs/kubernetes.md lists them.'
+        ),
+    )
+
+
 def _tls_ca() -> forms.CharField:
     return forms.CharField(
         label=_("CA certificates"), required=False, max_length=LONGEST_CA,
@@ -61,6 +71,11 @@ class DeploymentForm(ActionForm):
     name = forms.CharField(label=_("Name"), max_length=52, help_text=_("Lower-case letters, digits and hyphens."))
     version = forms.ModelChoiceField(ModelVersion.objects.none(), label=_("Version"), empty_label=None)
     flavour = forms.ChoiceField(label=_("Engine"), choices=Flavour.choices, initial=Flavour.VLLM_CPU)
+    backend = forms.ChoiceField(
+        label=_("Where it runs"), required=False, initial=Backend.PROCESS,
+        choices=[it for it in Backend.choices if it[0] != Backend.EXTERNAL],
+    )  # fmt: skip
+    kubernetes = _kubernetes()
     external_url = forms.CharField(
         label=_("URL"), required=False, max_length=200,
         help_text=_("Only for an OpenAI-compatible engine that Signalbox does not start, such as http://10.0.0.5:8000."),
@@ -82,18 +97,21 @@ class DeploymentForm(ActionForm):
         super().__init__(*args, **kwargs)
         self.offer_projects(Permission.DEPLOYMENT_CREATE)
         self.offer("version", self.seen(ModelVersion).filter(state=VersionState.AVAILABLE).select_related("model"))
-        self.fields["flavour"].widget.attrs["data-shows"] = ""
+        for name in ("flavour", "backend"):
+            self.fields[name].widget.attrs["data-shows"] = ""
+        self.show_for("kubernetes", f"backend={Backend.KUBERNETES}")
         for name in ("external_url", "external_key", "tls_ca", "tls_unchecked"):
             self.show_for(name, f"flavour={Flavour.EXTERNAL}")
-        for name in ("replicas", "engine_args"):
+        for name in ("backend", "replicas", "engine_args"):
             self.show_for(name, f"flavour={Flavour.VLLM_CPU},{Flavour.VLLM}")
 
     def perform(self, actor: Actor) -> Deployment:
         values = self.cleaned_data
-        external = values["flavour"] == Flavour.EXTERNAL
+        backend = Backend.EXTERNAL if values["flavour"] == Flavour.EXTERNAL else values["backend"] or Backend.PROCESS
         return create_deployment(
             name=values["name"], version=values["version"], project=values["project"], flavour=values["flavour"],
-            backend=Backend.EXTERNAL if external else Backend.PROCESS, replicas=values["replicas"],
+            backend=backend, kubernetes=values["kubernetes"] if backend == Backend.KUBERNETES else {},
+            replicas=values["replicas"],
             engine_args=values["engine_args"], external_url=values["external_url"],
             external_key=values["external_key"], tls_ca=values["tls_ca"],
             tls_verify=not values["tls_unchecked"], served_name=values["served_name"],
@@ -137,6 +155,7 @@ class ChangeDeploymentForm(ActionForm):
         label=_("Engine environment"),
         help_text=_("Environment variables of the engine as a JSON object of texts. ••• leaves a value as it is."),
     )
+    kubernetes = _kubernetes()
     served_name = forms.CharField(label=_("Served name"), max_length=200)
     drain_seconds = forms.IntegerField(
         label=_("Drain time"), min_value=0, max_value=32_767,
@@ -153,6 +172,8 @@ class ChangeDeploymentForm(ActionForm):
                 del self.fields[name]
         elif not subject.external_key:
             del self.fields["without_key"]
+        if subject.backend != Backend.KUBERNETES:
+            del self.fields["kubernetes"]
         self.initial.setdefault("tls_unchecked", not subject.tls_verify)
         self.initial.setdefault("engine_env", shown_env(subject))
         for name in self.fields.keys() - {"reason", *_OF_THE_FORM}:

@@ -19,6 +19,7 @@ class Backend(models.TextChoices):
     """Where engines run."""
 
     PROCESS = "process", _("This machine")
+    KUBERNETES = "kubernetes", _("Kubernetes")
     EXTERNAL = "external", _("Not started by Signalbox")
 
 
@@ -67,6 +68,8 @@ class Deployment(Noun):
     drain_seconds = models.PositiveSmallIntegerField(
         _("drain time"), default=30, help_text=_("Seconds that running requests get before the engine is killed.")
     )
+    kubernetes = models.JSONField(_("options of the pods"), default=dict, blank=True)
+    """of the backend ``kubernetes`` only, as `kubernetes_options.checked` gives them"""
     deleted_at = models.DateTimeField(_("deleted"), null=True, blank=True, editable=False)
     """set by the delete action; the reconciler removes the engines, then the row's name is free again"""
 

@@ -5,21 +5,28 @@ from collections.abc import Iterator
 import pytest
 
 from controlplane.publish import redis_client
+from tests.workers.backends.kubernetes.cluster import running_cluster
+from tests.workers.backends.kubernetes.pods import PLACE
 from tests.workers.conftest import MakeBackend
 from tests.workers.specs import spec
 from tests.workers.waiting import until
 from workers.backends.base import Backend, Phase, ReplicaStatus
 from workers.backends.external import HASH, ExternalBackend
+from workers.backends.kubernetes.api import Api
+from workers.backends.kubernetes.backend import KubernetesBackend
 from workers.backends.memory import MemoryBackend
 
 
-@pytest.fixture(params=["memory", "process", "external"])
+@pytest.fixture(params=["memory", "process", "kubernetes", "external"])
 def backend(request: pytest.FixtureRequest, make_backend: MakeBackend) -> Iterator[Backend]:
     match request.param:
         case "memory":
             yield MemoryBackend()
         case "process":
             yield make_backend()
+        case "kubernetes":
+            with running_cluster() as cluster:
+                yield KubernetesBackend(Api(cluster.client, PLACE.namespace), PLACE)
         case _:
             redis_client().delete(HASH)
             yield ExternalBackend(redis_client())
@@ -65,8 +72,7 @@ def test_other_spec_takes_the_place(backend: Backend) -> None:
 
     def replaced() -> bool:
         backend.apply(other)
-        status = _only(backend)
-        return status.spec_hash == other.spec_hash and status.phase is Phase.RUNNING
+        return [(it.spec_hash, it.phase) for it in backend.observe()] == [(other.spec_hash, Phase.RUNNING)]
 
     until(replaced)
 

@@ -177,7 +177,7 @@ def test_refused_start_says_why(stage: Stage, deployment: Deployment) -> None:
 class _Refusing(MemoryBackend):
     asked = 0
 
-    def apply(self, spec: object) -> None:
+    def apply(self, spec: object, **_: object) -> None:
         self.asked += 1
         raise BackendError("too little memory", reason=Obstacle.NO_MEMORY, retry_after=10)
 

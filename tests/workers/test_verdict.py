@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from controlplane.lifecycle import ReplicaState
-from workers.backends.base import Phase, ReplicaStatus
+from controlplane.lifecycle import ReplicaState, can_move
+from workers.backends.base import Phase, ReplicaStatus, Trouble
 from workers.verdict import (
     CRASH_LOOP_AFTER,
     LOADING,
@@ -95,7 +95,39 @@ def test_vanished_one_may_start_at_once() -> None:
 
 
 def test_running_one_that_nobody_remembers_is_adopted() -> None:
-    assert _follow(Record("a-0"), RUNNING, WELL).state is ReplicaState.READY
+    adopted = _follow(Record("a-0"), RUNNING, WELL)
+    assert adopted.state is ReplicaState.STARTING, "the table of states knows no other way"
+    assert _follow(adopted, RUNNING, WELL).state is ReplicaState.READY
+
+
+@pytest.mark.parametrize("state", ReplicaState)
+@pytest.mark.parametrize("trouble", [None, Trouble.CRASH_LOOP, Trouble.IMAGE])
+@pytest.mark.parametrize("health", [None, WELL, ILL])
+def test_every_move_is_in_the_table(state: ReplicaState, trouble: Trouble | None, health: Health | None) -> None:
+    found = _follow(Record("a-0", state), replace(RUNNING, trouble=trouble, restarts=5), health)
+    assert can_move(state, found.state)
+
+
+def test_trouble_is_named_and_goes_away() -> None:
+    stuck = _follow(STARTING, replace(RUNNING, trouble=Trouble.IMAGE, message="no such image"))
+    assert (stuck.state, stuck.reason, stuck.message) == (ReplicaState.STARTING, Trouble.IMAGE, "no such image")
+    assert _follow(stuck, RUNNING).message == LOADING
+
+
+def test_crash_loop_of_a_backend_is_one_with_the_telling_line() -> None:
+    status = replace(RUNNING, trouble=Trouble.CRASH_LOOP, message="ended", restarts=4, log_tail="ValueError: no\nbye\n")
+    found = _follow(STARTING, status)
+    assert (found.state, found.message, found.restarts) == (ReplicaState.CRASH_LOOP, "ended: ValueError: no", 4)
+
+
+def test_engine_that_its_backend_started_anew_loads_first() -> None:
+    before = replace(READY, url=RUNNING.url, started_at=NOW)
+    status = replace(RUNNING, restarts=1, started_at=(NOW + timedelta(seconds=9)).timestamp())
+    assert _follow(before, status).state is ReplicaState.STARTING
+
+
+def test_trouble_of_another_pod_does_not_end_what_serves() -> None:
+    assert _follow(READY, replace(RUNNING, trouble=Trouble.UNSCHEDULABLE), WELL).state is ReplicaState.READY
 
 
 def test_backoff_doubles_up_to_a_minute() -> None:

@@ -6,6 +6,7 @@ Three verbs, all idempotent and none of them waiting for an engine: `apply` orde
     BackendError     the order could not be carried out now; says why by name, and when to try again
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -32,6 +33,29 @@ class Obstacle(StrEnum):
     NO_PORT = "no_port"
     BAD_SPEC = "bad_spec"
     UNAVAILABLE = "backend_unavailable"
+    CREDENTIALS = "credentials_refused"
+    FORBIDDEN = "forbidden"
+    NAMESPACE_MISSING = "namespace_missing"
+    REJECTED = "rejected"
+    THROTTLED = "throttled"
+    CONFLICT = "conflict"
+    OUTRANKED = "outranked"
+    NAME_TAKEN = "name_taken"
+
+
+class Trouble(StrEnum):
+    """Why an engine that was started does not serve, as its backend knows. Goes unchanged into the replica's reason."""
+
+    IMAGE = "image_pull_failed"
+    UNSCHEDULABLE = "unschedulable"
+    OUT_OF_MEMORY = "oom_killed"
+    CRASH_LOOP = "crash_loop"
+    FAILED = "container_failed"
+    CONFIG = "container_cannot_start"
+    VOLUME = "volume_not_mounted"
+    EVICTED = "evicted"
+    NODE_LOST = "node_lost"
+    NO_POD = "pod_not_created"
 
 
 class BackendError(Exception):
@@ -58,19 +82,39 @@ class ReplicaStatus:
     exit_signal: int | None = None
     stop_ordered: bool = False
     message: str = ""
+    trouble: Trouble | None = None
+    """why it does not serve, or not yet, although it has not ended; `message` says it in words"""
+    restarts: int = 0
+    """how often its backend has started it anew by itself"""
     log_tail: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Fence:
+    """Who gives an order, so that one whose time is over cannot carry it out any more.
+
+    `epoch` is larger than that of everybody who had the right to give orders for this replica before. `check` raises
+    when the right is lost; it is called again before each step that cannot be undone.
+    """
+
+    epoch: int = 0
+    check: Callable[[], None] = lambda: None
+
+
+ALONE = Fence()
+"""where there is nobody else"""
 
 
 class Backend(Protocol):
     """Where engines run. Every method raises `BackendError` and nothing else for what may go wrong outside."""
 
-    def apply(self, spec: ReplicaSpec) -> None:
-        """Order this replica. Running with the same hash: nothing happens. Ended: it is started anew.
+    def apply(self, spec: ReplicaSpec, *, fence: Fence = ALONE) -> None:
+        """Order this replica. Running with the same hash: nothing happens to it. Ended: it is started anew.
 
         Running with another hash: its end is ordered, and a later `apply` starts the new one.
         """
 
-    def delete(self, name: str, *, grace_seconds: float | None = None) -> None:
+    def delete(self, name: str, *, grace_seconds: float | None = None, fence: Fence = ALONE) -> None:
         """Order its end: SIGTERM, the drain time, then SIGKILL, without waiting for it. Ended: it is forgotten.
 
         `grace_seconds` takes the place of the drain time of its spec.

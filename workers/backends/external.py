@@ -11,7 +11,7 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import RedisError
 
-from workers.backends.base import BackendError, Obstacle, Phase, ReplicaStatus
+from workers.backends.base import ALONE, BackendError, Fence, Obstacle, Phase, ReplicaStatus
 from workers.engines.spec import ReplicaSpec
 
 HASH = "signalbox:external"
@@ -21,7 +21,7 @@ class ExternalBackend:
     def __init__(self, client: Redis) -> None:
         self._redis = client
 
-    def apply(self, spec: ReplicaSpec) -> None:
+    def apply(self, spec: ReplicaSpec, *, fence: Fence = ALONE) -> None:
         if not spec.external_url:
             raise BackendError(f"{spec.name} has no URL: give its deployment one.", reason=Obstacle.BAD_SPEC)
         known = self._read().get(spec.name)
@@ -32,7 +32,7 @@ class ExternalBackend:
             }  # fmt: skip
             self._call("hset", HASH, spec.name, json.dumps(entry))
 
-    def delete(self, name: str, *, grace_seconds: float | None = None) -> None:
+    def delete(self, name: str, *, grace_seconds: float | None = None, fence: Fence = ALONE) -> None:
         self._call("hdel", HASH, name)
 
     def observe(self) -> list[ReplicaStatus]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from workers.backends.base import BackendError, Phase, ReplicaStatus
+from workers.backends.base import ALONE, BackendError, Fence, Phase, ReplicaStatus
 from workers.engines.spec import ReplicaSpec
 
 
@@ -15,7 +15,7 @@ class MemoryBackend:
     replicas: dict[str, ReplicaStatus] = field(default_factory=dict)
     starts: list[str] = field(default_factory=list)
 
-    def apply(self, spec: ReplicaSpec) -> None:
+    def apply(self, spec: ReplicaSpec, *, fence: Fence = ALONE) -> None:
         if self.fail:
             raise self.fail
         known = self.replicas.get(spec.name)
@@ -28,7 +28,7 @@ class MemoryBackend:
         elif known.phase is Phase.RUNNING and known.spec_hash != spec.spec_hash:
             self.delete(spec.name)
 
-    def delete(self, name: str, *, grace_seconds: float | None = None) -> None:
+    def delete(self, name: str, *, grace_seconds: float | None = None, fence: Fence = ALONE) -> None:
         if self.fail:
             raise self.fail
         known = self.replicas.get(name)

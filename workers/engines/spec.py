@@ -22,6 +22,8 @@ class ReplicaSpec:
     drain_seconds: int = 30
     external_url: str = ""
     engine_key: str = field(default="", repr=False)
+    kubernetes: Mapping[str, Any] | None = None
+    """options of its pod (`controlplane.kubernetes_options`); None for one that is no pod"""
 
     @property
     def spec_hash(self) -> str:
@@ -32,4 +34,6 @@ class ReplicaSpec:
             # An engine of ours is told its key when it starts; an external one goes on whatever we send.
             hashlib.sha256(b"" if self.external_url else self.engine_key.encode()).hexdigest(),
         ]  # fmt: skip
+        if self.kubernetes is not None:  # the drain time stands in the pod
+            parts += [dict(self.kubernetes), self.drain_seconds]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

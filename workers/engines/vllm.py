@@ -16,6 +16,14 @@ PASSED_ON = (
 )  # fmt: skip
 
 _QUIET_PATHS = "/health,/metrics,/load"
+_CPU_ENVIRONMENT = {
+    "VLLM_TARGET_DEVICE": "cpu",
+    "VLLM_CPU_KVCACHE_SPACE": str(KV_CACHE_GIB),
+    "CUDA_VISIBLE_DEVICES": "",
+    # vLLM pins its threads to fixed cores and keeps one for itself: on a small shared machine the scheduler does
+    # better, and a second replica would be pinned to the very same cores.
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+}
 _CPU_DEFAULTS: dict[str, Any] = {
     "max-model-len": 2048,
     "gpu-memory-utilization": 0.3,
@@ -29,10 +37,15 @@ def is_local(source: str) -> bool:
 
 def argv(spec: ReplicaSpec, python: Path, port: int) -> list[str]:
     """The command. Nothing secret is in it: everybody on the machine may read it."""
+    return [str(python), "-m", MODULE, *arguments(spec, "127.0.0.1", port)]
+
+
+def arguments(spec: ReplicaSpec, host: str, port: int) -> list[str]:
+    """vLLM's flags, for an engine that listens there."""
     own: dict[str, Any] = {
         "model": _model(spec.source),
         "served-model-name": spec.served_name,
-        "host": "127.0.0.1",
+        "host": host,
         "port": port,
     }
     defaults: dict[str, Any] = dict(_CPU_DEFAULTS) if spec.flavour == "vllm-cpu" else {}
@@ -45,7 +58,7 @@ def argv(spec: ReplicaSpec, python: Path, port: int) -> list[str]:
     if spec.drain_seconds:
         defaults["shutdown-timeout"] = spec.drain_seconds
     flags = own | defaults | dict(spec.engine_args) | own
-    return [str(python), "-m", MODULE, *(word for name, value in flags.items() for word in _flag(name, value))]
+    return [word for name, value in flags.items() for word in _flag(name, value)]
 
 
 def environment(
@@ -56,9 +69,16 @@ def environment(
     `threads` are for computing on a CPU; `preload` is a library for LD_PRELOAD (an OpenMP that is faster than torch's).
     """
     found = {name: machine[name] for name in PASSED_ON if name in machine}
-    found |= {
-        "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
-        "HOME": machine.get("HOME", "/"),
+    found |= {"PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin", "HOME": machine.get("HOME", "/")}
+    found |= own_environment(spec)
+    if spec.flavour == "vllm-cpu":
+        found |= {"OMP_NUM_THREADS": str(threads)} | ({"LD_PRELOAD": preload} if preload else {})
+    return found | dict(spec.engine_env) | {"VLLM_API_KEY": spec.engine_key}
+
+
+def own_environment(spec: ReplicaSpec) -> dict[str, str]:
+    """What every engine of ours is told, wherever it runs."""
+    found = {
         "PYTHONUNBUFFERED": "1",
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
@@ -66,7 +86,7 @@ def environment(
         "VLLM_CONFIGURE_LOGGING": "1",
     }
     if spec.flavour == "vllm-cpu":
-        found |= _cpu_environment(threads) | ({"LD_PRELOAD": preload} if preload else {})
+        found |= _CPU_ENVIRONMENT
     if _in_one_process(spec):
         # Without this vLLM puts even a single worker into a process of its own on a CPU, and torch is imported three
         # times instead of twice: 10 s of every start and 600 MB on a small machine.
@@ -75,7 +95,7 @@ def environment(
         found["HF_HUB_OFFLINE"] = "1"
     if spec.source.startswith("modelscope:"):
         found["VLLM_USE_MODELSCOPE"] = "True"
-    return found | dict(spec.engine_env) | {"VLLM_API_KEY": spec.engine_key}
+    return found
 
 
 def memory_needed(spec: ReplicaSpec, weights_bytes: int) -> int:
@@ -91,18 +111,6 @@ def _in_one_process(spec: ReplicaSpec) -> bool:
     """A CPU engine whose model is not split over several workers."""
     split = any(name.endswith("-parallel-size") and value != 1 for name, value in spec.engine_args.items())
     return spec.flavour == "vllm-cpu" and not split and "distributed-executor-backend" not in spec.engine_args
-
-
-def _cpu_environment(threads: int) -> dict[str, str]:
-    return {
-        "VLLM_TARGET_DEVICE": "cpu",
-        "VLLM_CPU_KVCACHE_SPACE": str(KV_CACHE_GIB),
-        "CUDA_VISIBLE_DEVICES": "",
-        # vLLM pins its threads to fixed cores and keeps one for itself: on a small shared machine the scheduler does
-        # better, and a second replica would be pinned to the very same cores.
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "OMP_NUM_THREADS": str(threads),
-    }
 
 
 def _model(source: str) -> str:

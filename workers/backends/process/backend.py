@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from workers.backends.base import BackendError, Obstacle, Phase, ReplicaStatus
+from workers.backends.base import ALONE, BackendError, Fence, Obstacle, Phase, ReplicaStatus
 from workers.backends.process import ports, requirements
 from workers.backends.process.cleaning import kill_remains
 from workers.backends.process.log_file import tail
@@ -58,7 +58,7 @@ class ProcessBackend:
 
         return cls(replicas_dir, command_for=command_for, check=check)
 
-    def apply(self, spec: ReplicaSpec) -> None:
+    def apply(self, spec: ReplicaSpec, *, fence: Fence = ALONE) -> None:
         with _errors(), self._alone():
             directory = self._directory(spec.name)
             known = _status(directory)
@@ -69,7 +69,7 @@ class ProcessBackend:
             else:
                 self._set_drain(directory, spec.drain_seconds)
 
-    def delete(self, name: str, *, grace_seconds: float | None = None) -> None:
+    def delete(self, name: str, *, grace_seconds: float | None = None, fence: Fence = ALONE) -> None:
         with _errors(), self._alone():
             directory = self._directory(name)
             known = _status(directory)
