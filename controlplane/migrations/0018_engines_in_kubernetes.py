@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("controlplane", "0014_engines_environment_is_sealed"),
+        ("controlplane", "0017_kept_bodies"),
     ]
 
     operations = [
@@ -24,6 +24,19 @@ class Migration(migrations.Migration):
                     ("external", "Not started by Signalbox"),
                 ],
                 default="process",
+                max_length=20,
+                verbose_name="backend",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="node",
+            name="backend",
+            field=models.CharField(
+                choices=[
+                    ("process", "This machine"),
+                    ("kubernetes", "Kubernetes"),
+                    ("external", "Not started by Signalbox"),
+                ],
                 max_length=20,
                 verbose_name="backend",
             ),
