@@ -81,3 +81,9 @@ class Operation(StrEnum):
     CHANNEL_CHANGED = "channel.changed"
     CHANNEL_TESTED = "channel.tested"
     CHANNEL_DELETED = "channel.deleted"
+    # the register itself
+    EXPORT_REQUESTED = "export.requested"
+    EXPORT_FINISHED = "export.finished"
+    EXPORT_CANCELLED = "export.cancelled"
+    EXPORT_DOWNLOADED = "export.downloaded"
+    EXPORT_FAILED = "export.failed"

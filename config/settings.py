@@ -211,6 +211,8 @@ ENGINES_DIR = Path(env.text("SIGNALBOX_ENGINES_DIR") or HOME / "engines")
 MODELS_DIR = Path(env.text("SIGNALBOX_MODELS_DIR") or HOME / "models")
 REPLICAS_DIR = HOME / "replicas"
 CHECKPOINTS_FILE = Path(env.text("SIGNALBOX_CHECKPOINTS_FILE") or HOME / "checkpoints" / "register.jsonl")
+EXPORTS_DIR = Path(env.text("SIGNALBOX_EXPORTS_DIR") or HOME / "exports")
+EXPORTS_KEPT_HOURS = env.integer("SIGNALBOX_EXPORTS_KEPT_HOURS", 72, lowest=1)
 
 # Kubernetes: engines as pods. KUBECONFIG as usual; without it a pod's own service account.
 KUBECONFIG = env.text("KUBECONFIG")

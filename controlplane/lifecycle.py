@@ -51,7 +51,18 @@ class AlertState(TextChoices):
     ERROR = "error", _("Cannot be evaluated")
 
 
-_R, _D, _V, _A = ReplicaState, DeploymentState, VersionState, AlertState
+class ExportState(TextChoices):
+    """An export of the register, until its files are gone."""
+
+    PENDING = "pending", _("Pending")
+    RUNNING = "running", _("Running")
+    DONE = "done", _("Done")
+    FAILED = "failed", _("Failed")
+    CANCELLED = "cancelled", _("Cancelled")
+    EXPIRED = "expired", _("Deleted")
+
+
+_R, _D, _V, _A, _E = ReplicaState, DeploymentState, VersionState, AlertState, ExportState
 
 # By kind first: members are texts, so ReplicaState.READY and DeploymentState.READY would be one key of a flat table.
 TRANSITIONS: dict[type[TextChoices], dict[TextChoices, frozenset[TextChoices]]] = {
@@ -74,6 +85,14 @@ TRANSITIONS: dict[type[TextChoices], dict[TextChoices, frozenset[TextChoices]]] 
         _A.RECOVERING: frozenset({_A.INACTIVE, _A.FIRING, _A.NODATA, _A.ERROR}),
         _A.NODATA: frozenset({_A.INACTIVE, _A.PENDING, _A.FIRING, _A.RECOVERING, _A.ERROR}),
         _A.ERROR: frozenset({_A.INACTIVE, _A.PENDING, _A.FIRING, _A.RECOVERING, _A.NODATA}),
+    },
+    _E: {
+        _E.PENDING: frozenset({_E.RUNNING, _E.FAILED, _E.CANCELLED}),
+        _E.RUNNING: frozenset({_E.DONE, _E.FAILED, _E.CANCELLED}),
+        _E.DONE: frozenset({_E.EXPIRED}),
+        _E.FAILED: frozenset({_E.EXPIRED}),
+        _E.CANCELLED: frozenset({_E.EXPIRED}),
+        _E.EXPIRED: frozenset(),
     },
 }
 

@@ -18,6 +18,7 @@ from .bodies import BodyKey
 from .budgets import BudgetAccount, BudgetLine, BudgetParty, BudgetSlice
 from .catalog import Model, ModelVersion
 from .deployments import Deployment, DeploymentStatus, Replica, ReplicaTransition
+from .exports import Export
 from .identity import BrowserSession, ManagementToken, RefreshToken, ServiceAccount, SignInAttempts, UserSession
 from .limits import Limit
 from .nodes import Node
@@ -42,6 +43,7 @@ __all__ = [
     "DeliveryAttempt",
     "Deployment",
     "DeploymentStatus",
+    "Export",
     "Limit",
     "ManagementToken",
     "Model",

@@ -8,7 +8,10 @@ from django.utils.translation import override
 
 from controlplane import lifecycle
 
-KINDS = (lifecycle.ReplicaState, lifecycle.DeploymentState, lifecycle.VersionState, lifecycle.AlertState)
+KINDS = (
+    lifecycle.ReplicaState, lifecycle.DeploymentState, lifecycle.VersionState, lifecycle.AlertState,
+    lifecycle.ExportState,
+)  # fmt: skip
 
 
 def draw() -> str:

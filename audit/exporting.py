@@ -1,0 +1,195 @@
+"""Rows of the register as they leave it: in order of time, a part at a time, in constant memory.
+
+A part is a fixed number of rows behind a place. What it is in a file follows from the rows alone, so an export that was
+broken off anywhere goes on behind its last whole part and ends in the same bytes. Lines are canonical bytes (JSON
+Lines) or CSV made of them.
+"""
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+from django.db import connection, transaction
+from psycopg import sql
+
+from audit.finding import Selection, operations_with
+from audit.merkle import leaf
+from audit.models import Event
+from inference.contract.canonical import NUMBERS, ORDER, SESSION, copy_out, line
+from inference.contract.events import SEEN
+
+PART = 10_000
+"""rows"""
+LONGEST_PART = 32 << 20
+"""bytes, whatever the rows hold: a part is in memory as a whole"""
+LEVEL = 1
+"""of compression: higher ones cost more time than their bytes are worth"""
+BOM = b"\xef\xbb\xbf"
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""what a spreadsheet may take for a formula at the beginning of a cell"""
+
+
+class Format(StrEnum):
+    """How rows are written."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+class Place(NamedTuple):
+    """A row's place in the order of time."""
+
+    at: datetime
+    id: UUID
+
+
+class Part(NamedTuple):
+    """Some rows, ready to be appended: `content`, `leaves` (32 bytes a row), `numbers` (``writer TAB number LF``)."""
+
+    content: bytes
+    leaves: bytes
+    numbers: bytes
+    count: int
+    last: Place
+
+
+@contextmanager
+def wall(project: str) -> Iterator[None]:
+    """Inside, PostgreSQL shows the project's rows only; all for an empty name. Opens a transaction."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting(%s, true)", [SEEN])
+        before = cursor.fetchone()[0] or ""
+        _tell(project or "*")
+        yield
+        _tell(before)
+
+
+def _tell(seen: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config(%s, %s, true)", [SEEN, seen])
+
+
+def condition(selection: Selection, after: Place | None) -> sql.Composed:
+    """WHERE of a selection's rows behind a place."""
+    wanted: list[sql.Composable] = [sql.SQL("true")]
+    if selection.since:
+        wanted.append(sql.SQL("at >= {}").format(sql.Literal(selection.since)))
+    if selection.until:
+        wanted.append(sql.SQL("at < {}").format(sql.Literal(selection.until)))
+    columns = selection.exact().items()
+    wanted += [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in columns]
+    if selection.text:
+        wanted.append(_of_text(selection.text))
+    if after:
+        wanted.append(sql.SQL("(at, id) > ({}, {})").format(sql.Literal(after.at), sql.Literal(after.id)))
+    return sql.SQL(" AND ").join(wanted)
+
+
+def _of_text(text: str) -> sql.Composed:
+    """What `audit.finding.Found` finds, as one condition."""
+    return sql.SQL(
+        "(operation = ANY ({operations}) OR request_id = {text} OR target_name = {text} OR actor_name = {text}"
+        " OR source <> 'gateway' AND"
+        " strpos(audit_words(operation, target_name, target_id, actor_name, reason), lower({text})) > 0)"
+    ).format(operations=sql.Literal(operations_with(text)), text=sql.Literal(text))
+
+
+def first_at(selection: Selection) -> datetime | None:
+    """When its range begins: progress is told in time, because nobody counts the rows."""
+    return selection.since or Event.objects.order_by("at").values_list("at", flat=True).first()
+
+
+def rows_behind(selection: Selection, after: Place | None, most: int = PART, at_once: int = PART) -> list[bytes]:
+    """The next rows as COPY gives them: `most` of them, fewer when they are long, none at the end. Call inside `wall`.
+
+    `at_once` changes nothing but how many are asked for at a time: few where rows are known to be long.
+    """
+    rows: list[bytes] = []
+    left = LONGEST_PART
+    while len(rows) < most and left > 0:
+        asked = min(at_once, most - len(rows))
+        found = _fetch(selection, after, asked, left)
+        rows += found
+        left -= sum(map(len, found))
+        if len(found) < asked:
+            break
+        after = place_of(found[-1])
+    return rows
+
+
+def _fetch(selection: Selection, after: Place | None, most: int, bytes_left: int) -> list[bytes]:
+    """Rows up to the first that goes beyond `bytes_left`; what comes behind it is let go."""
+    tail = sql.SQL("WHERE {} ORDER BY at, id LIMIT {}").format(condition(selection, after), sql.Literal(most))
+    rows: list[bytes] = []
+    with connection.cursor() as cursor:
+        for setting in SESSION.split(";"):
+            cursor.execute(setting.strip().replace("SET ", "SET LOCAL ", 1))
+        with cursor.copy(copy_out(tail.as_string(cursor.cursor))) as copy:
+            for row in copy:
+                if bytes_left > 0:
+                    rows.append(bytes(row)[:-1])
+                    bytes_left -= len(row)
+    return rows
+
+
+def place_of(row: bytes) -> Place:
+    """Where a row as COPY gives it stands."""
+    columns = row.split(b"\t", _LAST + 1)
+    return Place(datetime.fromisoformat(columns[_AT].decode()), UUID(columns[_ID].decode()))
+
+
+_ID, _AT = ORDER.index("id"), ORDER.index("at")
+_LAST = max(_ID, _AT)
+_WRITER, _NUMBER = ORDER.index("writer"), ORDER.index("writer_seq")
+
+
+def part(rows: list[bytes], form: Format) -> Part:
+    """The rows as a part of a file."""
+    lines = [line(row) for row in rows]
+    numbers = []
+    for row in rows:
+        columns = row.split(b"\t", _NUMBER + 1)
+        numbers.append(b"%b\t%b\n" % (columns[_WRITER], columns[_NUMBER]))
+    content = b"\n".join((*lines, b"")) if form == Format.JSONL else as_csv(lines)
+    return Part(content, b"".join(map(leaf, lines)), b"".join(numbers), len(rows), place_of(rows[-1]))
+
+
+def heading(form: Format, *, bom: bool) -> bytes:
+    """What stands above the rows."""
+    return (BOM if bom else b"") + ",".join(ORDER).encode() + b"\r\n" if form == Format.CSV else b""
+
+
+def member(content: bytes) -> bytes:
+    """A gzip member: members in a row are one file. The same bytes whenever it is made."""
+    return gzip.compress(content, LEVEL, mtime=0)
+
+
+_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_text = msgspec.json.Decoder(str).decode
+
+
+def as_csv(lines: list[bytes]) -> bytes:
+    """Canonical lines as CSV (RFC 4180, UTF-8). A cell that a spreadsheet might run begins with an apostrophe."""
+    written = io.StringIO(newline="")
+    writer = csv.writer(written)
+    for one in lines:
+        found = _decode(one)
+        writer.writerow([_cell(name, found.get(name)) for name in ORDER])
+    return written.getvalue().encode()
+
+
+def _cell(name: str, raw: msgspec.Raw | None) -> str:
+    if raw is None:
+        return ""
+    value = bytes(raw)
+    if name in NUMBERS or value[:1] == b"{":
+        return value.decode()
+    text = _text(value)
+    return f"'{text}" if text.startswith(FORMULA) else text

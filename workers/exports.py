@@ -1,0 +1,204 @@
+"""Writing exports of the register: claimed in PostgreSQL, leased, broken off at any moment and gone on with.
+
+What is written first and told afterwards may be there twice as far as it was told: it is cut off and written again, the
+same bytes. A worker that lost its lease has an epoch that nobody hears, and the file's lock keeps it out of the file.
+"""
+
+import errno
+import logging
+import time
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from audit.export_files import Appending, Busy, Files, Sizes
+from audit.exporting import PART, Format, first_at, heading, part, rows_behind, wall
+from audit.manifest import attest
+from audit.operations import Operation
+from audit.record import Actor, Target, record
+from controlplane.access.standing import standing_of
+from controlplane.actors import SYSTEM
+from controlplane.lifecycle import ExportState, move
+from controlplane.models import Export
+from controlplane.roles import Permission, decide
+from inference.contract.canonical import NotCanonical
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)
+FINISHING = timedelta(seconds=280)
+"""reading everything once more takes its time; Celery ends a task at 300 s"""
+TURN_SECONDS = 40.0
+"""then the worker does something else as well"""
+PATIENCE = timedelta(seconds=30)
+"""until a full disk is tried again"""
+
+
+class Trouble(StrEnum):
+    """What is in the way of an export; the page shows it."""
+
+    DISK_FULL = "disk_full"
+    DIRECTORY_UNUSABLE = "directory_unusable"
+    FILE_GONE = "file_gone"
+    NOT_CANONICAL = "not_canonical"
+    RIGHT_TAKEN_AWAY = "right_taken_away"
+
+
+FINAL = frozenset({Trouble.FILE_GONE, Trouble.NOT_CANONICAL, Trouble.RIGHT_TAKEN_AWAY})
+"""trouble that waiting does not mend"""
+
+
+class LostLease(Exception):
+    """It was cancelled, or another worker has it."""
+
+
+def files_of(export: Export) -> Files:
+    return Files(settings.EXPORTS_DIR, str(export), Format(export.format))
+
+
+def write_next(turn_seconds: float = TURN_SECONDS) -> bool:
+    """Work on the export that is due, if there is one and nobody works on another; answers whether there was one."""
+    export = claim(timezone.now())
+    if export is None:
+        return False
+    try:
+        _write(export, time.monotonic() + turn_seconds)
+    except (LostLease, Busy):
+        logger.info("export %s: somebody else has it", export)
+    except OSError as exc:
+        _give_up(export, _trouble(exc), exc)
+    except NotCanonical as exc:
+        _give_up(export, Trouble.NOT_CANONICAL, exc)
+    return True
+
+
+@transaction.atomic
+def claim(now: datetime) -> Export | None:
+    """The oldest export that is due, with a lease and an epoch of its own."""
+    open_ = Export.objects.filter(state__in=(ExportState.PENDING, ExportState.RUNNING))
+    if open_.filter(problem="", lease_until__gte=now).exists():
+        return None  # one at a time: each holds a worker
+    due = open_.filter(Q(lease_until=None) | Q(lease_until__lt=now)).order_by("id")
+    export = due.select_for_update(of=("self",), skip_locked=True).select_related("project").first()
+    if export is None:
+        return None
+    move(export, ExportState.RUNNING)
+    export.epoch, export.lease_until = export.epoch + 1, now + LEASE
+    export.save(update_fields=["state", "epoch", "lease_until", "updated_at"])
+    return export
+
+
+def _write(export: Export, deadline: float) -> None:
+    if not _may_still(export):
+        _give_up(export, Trouble.RIGHT_TAKEN_AWAY, None)
+        return
+    if export.begins_at is None:
+        with wall(_project(export)):
+            _tell(export, begins_at=first_at(export.selected))
+    with files_of(export).opened(export.whole) as file:
+        ended = _append_parts(export, file, deadline)
+    if ended:
+        _finish(export)
+    else:
+        _tell(export, lease_until=None)
+
+
+def _append_parts(export: Export, file: Appending, deadline: float) -> bool:
+    """True when the last row is written, False when the turn is over."""
+    form, at_once = Format(export.format), PART
+    if export.bytes == 0:
+        _tell_whole(export, file.write(heading(form, bom=export.bom)))
+    while time.monotonic() < deadline:
+        with wall(_project(export)):
+            rows = rows_behind(export.selected, export.place, at_once=at_once)
+        if not rows:
+            return True
+        at_once = PART if len(rows) == PART else max(32, len(rows))
+        new = part(rows, form)
+        whole = file.append(new)
+        _tell_whole(export, whole, rows=export.rows + new.count, last_at=new.last.at, last_id=new.last.id)
+    return False
+
+
+def _tell_whole(export: Export, whole: Sizes, **more: object) -> None:
+    _tell(
+        export, bytes=whole.content, leaves_bytes=whole.leaves, numbers_bytes=whole.numbers, problem="",
+        lease_until=timezone.now() + LEASE, **more,
+    )  # fmt: skip
+
+
+def _tell(export: Export, **progress: object) -> None:
+    """Raises `LostLease`."""
+    mine = Export.objects.filter(pk=export.pk, epoch=export.epoch, state=ExportState.RUNNING)
+    if not mine.update(updated_at=timezone.now(), **progress):
+        raise LostLease
+    for name, value in progress.items():
+        setattr(export, name, value)
+
+
+def _finish(export: Export) -> None:
+    _tell(export, lease_until=timezone.now() + FINISHING)
+    attested = attest(files_of(export), export.selected, export.rows)
+    now = timezone.now()
+    with transaction.atomic():
+        kept_until = now + timedelta(hours=settings.EXPORTS_KEPT_HOURS)
+        _tell(
+            export, state=ExportState.DONE, sha256=attested.sha256, unsealed=attested.unsealed, finished_at=now,
+            expires_at=kept_until, lease_until=None,
+        )  # fmt: skip
+        _note(export, Operation.EXPORT_FINISHED, rows=export.rows, bytes=export.bytes, sha256=attested.sha256)
+
+
+def _give_up(export: Export, trouble: Trouble, exc: Exception | None) -> None:
+    """For good, or until the next attempt."""
+    logger.warning("export %s: %s (%s)", export, trouble, exc)
+    now = timezone.now()
+    mine = Export.objects.filter(pk=export.pk, epoch=export.epoch, state=ExportState.RUNNING)
+    if trouble not in FINAL:
+        mine.update(problem=trouble, lease_until=now + PATIENCE, updated_at=now)
+        return
+    kept_until = now + timedelta(hours=settings.EXPORTS_KEPT_HOURS)
+    with transaction.atomic():
+        ended = mine.update(state=ExportState.FAILED, problem=trouble, finished_at=now, expires_at=kept_until)
+        if ended:
+            _note(export, Operation.EXPORT_FAILED, status=trouble, rows=export.rows)
+
+
+def _trouble(exc: OSError) -> Trouble:
+    if exc.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return Trouble.DISK_FULL
+    return Trouble.FILE_GONE if isinstance(exc, FileNotFoundError) else Trouble.DIRECTORY_UNUSABLE
+
+
+def _may_still(export: Export) -> bool:
+    """Rights may go while an export waits."""
+    kind, key = export.requester_type, export.requester_id
+    actor = Actor(type=kind, id=key, name=export.requester_name, source="worker")  # type: ignore[arg-type]
+    return decide(standing_of(actor), Permission.AUDIT_EXPORT, export.project_id).allowed
+
+
+def _project(export: Export) -> str:
+    return export.project.name if export.project else ""
+
+
+def _note(export: Export, operation: Operation, status: str = "ok", **detail: object) -> None:
+    target = Target(type="export", id=str(export.pk), name=str(export))
+    record(
+        operation, actor=SYSTEM, target=target, project=_project(export), detail=detail, kind="system", status=status
+    )
+
+
+def delete_old(now: datetime) -> int:
+    """Delete the files of exports whose time is over or that were cancelled; answers how many exports those were."""
+    over = Q(state__in=(ExportState.DONE, ExportState.FAILED), expires_at__lte=now) | Q(state=ExportState.CANCELLED)
+    gone = 0
+    for export in Export.objects.filter(over):
+        files_of(export).remove()
+        move(export, ExportState.EXPIRED)
+        export.save(update_fields=["state", "updated_at"])
+        gone += 1
+    return gone

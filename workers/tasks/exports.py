@@ -1,0 +1,18 @@
+"""Exports of the register: one part after the other, and what is left of old ones."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from workers import exports
+
+
+@shared_task
+def write_exports() -> None:
+    """Go on with the export that is due."""
+    exports.write_next()
+
+
+@shared_task
+def delete_exports() -> None:
+    """Delete the files of exports that nobody may fetch any more."""
+    exports.delete_old(timezone.now())
