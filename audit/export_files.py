@@ -37,16 +37,18 @@ class Digests(NamedTuple):
 
 @dataclass(frozen=True)
 class Files:
-    """The paths. `compressed` is what an export by a worker is; a command writes what its file's name says."""
+    """The paths. An export by a worker is compressed; a command writes what its file's name says."""
 
     directory: Path
     name: str
     form: Format
     compressed: bool = True
+    exactly: Path | None = None
+    """the file of the rows, where somebody has said its name"""
 
     @property
     def content(self) -> Path:
-        return self.directory / f"{self.name}.{self.form.value}{'.gz' if self.compressed else ''}"
+        return self.exactly or self.directory / f"{self.name}.{self.form.value}{'.gz' if self.compressed else ''}"
 
     @property
     def leaves(self) -> Path:

@@ -56,7 +56,7 @@ class Part(NamedTuple):
     content: bytes
     leaves: bytes
     numbers: bytes
-    count: int
+    rows: int
     last: Place
 
 

@@ -174,6 +174,7 @@ SPECTACULAR_SETTINGS = {
         "ReplicaState": "controlplane.lifecycle.ReplicaState",
         "VersionState": "controlplane.lifecycle.VersionState",
         "Role": "controlplane.roles.Role",
+        "EventKind": "audit.models.Event.Kind",
     },
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,

@@ -94,6 +94,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ]},
         {"title": _("Register"), "separator": True, "items": [
             item(_("Audit"), "history_edu", "audit_event_changelist", P.AUDIT_READ),
+            item(_("Exports"), "download", "controlplane_export_changelist", P.AUDIT_EXPORT),
         ]},
     ]  # fmt: skip
     return [it for it in sections if any(entry["permission"](request) for entry in it["items"])]

@@ -19,6 +19,7 @@ from controlplane.models import (
     Delivery,
     Deployment,
     DeploymentStatus,
+    Export,
     Limit,
     Model,
     ModelVersion,
@@ -273,3 +274,16 @@ class DeliveryFactory(DjangoModelFactory[Delivery]):
     title = "an alert"
     state = "sent"
     due_at = factory.LazyFunction(timezone.now)
+
+
+class ExportFactory(DjangoModelFactory[Export]):
+    """Ordered by the system, of the whole register until now."""
+
+    class Meta:
+        model = Export
+
+    format = "jsonl"
+    selection = factory.LazyFunction(lambda: {"until": timezone.now().isoformat()})
+    requester_type = "system"
+    requester_id = "test"
+    requester_name = "test"

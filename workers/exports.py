@@ -120,7 +120,7 @@ def _append_parts(export: Export, file: Appending, deadline: float) -> bool:
         at_once = PART if len(rows) == PART else max(32, len(rows))
         new = part(rows, form)
         whole = file.append(new)
-        _tell_whole(export, whole, rows=export.rows + new.count, last_at=new.last.at, last_id=new.last.id)
+        _tell_whole(export, whole, rows=export.rows + new.rows, last_at=new.last.at, last_id=new.last.id)
     return False
 
 

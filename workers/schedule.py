@@ -8,6 +8,7 @@ RECONCILE_SECONDS = 2.0
 PUBLISH_SECONDS = 5.0
 PUBLISH_ALL_SECONDS = 300.0
 KEY_USAGE_SECONDS = 60.0
+EXPORT_SECONDS = 3.0
 NODE_SECONDS = 15.0
 
 
@@ -22,6 +23,8 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "publish-all": _every(PUBLISH_ALL_SECONDS, "workers.tasks.publish.publish_everything"),
     "key-usage": _every(KEY_USAGE_SECONDS, "workers.tasks.key_usage.write_key_usage"),
     "node": _every(NODE_SECONDS, "workers.tasks.nodes.write_node"),
+    "exports": _every(EXPORT_SECONDS, "workers.tasks.exports.write_exports"),
+    "old-exports": _every(300.0, "workers.tasks.exports.delete_exports"),
     "forget-answers": {"task": "workers.tasks.answers.forget_answers", "schedule": crontab(minute="37")},
     "partitions": {"task": "workers.tasks.register.make_partitions", "schedule": crontab(hour="2", minute="17")},
     "old-bodies": {"task": "workers.tasks.register.drop_bodies", "schedule": crontab(hour="3", minute="17")},

@@ -16,10 +16,10 @@ from controlplane.permissions import Permission, require
 
 @transaction.atomic
 def request_export(
-    *, project: Project | None = None, format: str, selection: Selection, bom: bool = False, actor: Actor,
+    *, project: Project | None = None, form: Format, selection: Selection, bom: bool = False, actor: Actor,
     reason: str = "",
 ) -> Export:  # fmt: skip
-    """Order an export; a worker writes it. It ends at the latest now, so that it can be the same whenever it is written.
+    """Order an export; a worker writes it. It ends now at the latest, so it is the same whenever it is written.
 
     One of a project holds nothing of any other, whatever the selection says.
     """
@@ -32,7 +32,7 @@ def request_export(
         raise Invalid(_("The time range is empty."), field="until")
     selection = replace(selection, until=until, project=project.name if project else selection.project)
     export = Export.objects.create(
-        project=project, format=Format(format), bom=bom and format == Format.CSV, selection=selection.plain(),
+        project=project, format=form, bom=bom and form == Format.CSV, selection=selection.plain(),
         requester_type=actor.type, requester_id=actor.id, requester_name=actor.name,
     )  # fmt: skip
     record(

@@ -14,6 +14,7 @@ from controlplane.api import (
     bodies,
     catalog,
     deployments,
+    exports,
     identity,
     limits,
     nodes,
@@ -65,6 +66,7 @@ router.register("roles", roles.Roles)
 router.register("role-bindings", roles.RoleBindings)
 router.register("audit/events", Events)
 router.register("audit/requests", Requests)
+router.register("audit/exports", exports.Exports)
 
 urlpatterns = [
     path("openapi.json", openapi, name="openapi"),

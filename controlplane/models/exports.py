@@ -5,8 +5,8 @@ from datetime import datetime
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from audit.exporting import Format, Place
 from audit.export_files import Sizes
+from audit.exporting import Format, Place
 from audit.finding import Selection
 from controlplane.lifecycle import ExportState
 

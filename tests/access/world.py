@@ -68,6 +68,7 @@ def make(name: str) -> World:
         "role-bindings": factories.BindingFactory.create(user=member, role=Role.VIEWER, project=project),
         "roles": Role.VIEWER,
         "audit/events": Event.objects.get(pk=event.id),
+        "audit/exports": factories.ExportFactory.create(project=project),
         "audit/requests": event.request_id,
     }
     return World(project, things)

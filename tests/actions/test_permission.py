@@ -9,10 +9,13 @@ import pytest
 from django.test import override_settings
 from django.utils import timezone
 
+from audit.exporting import Format
+from audit.finding import Selection
 from audit.models import Event
 from audit.record import Actor
 from controlplane import attempts
 from controlplane.actions.acknowledge_alert import acknowledge_alert
+from controlplane.actions.cancel_export import cancel_export
 from controlplane.actions.change_alert_rule import change_alert_rule
 from controlplane.actions.change_api_key import change_api_key
 from controlplane.actions.change_deployment import change_deployment
@@ -35,6 +38,7 @@ from controlplane.actions.delete_channel import delete_channel
 from controlplane.actions.delete_deployment import delete_deployment
 from controlplane.actions.delete_route import delete_route
 from controlplane.actions.disable_user import disable_user
+from controlplane.actions.download_export import download_export
 from controlplane.actions.enable_user import enable_user
 from controlplane.actions.end_session import end_session, end_sessions
 from controlplane.actions.end_silence import end_silence
@@ -43,6 +47,7 @@ from controlplane.actions.grant_role import grant_role
 from controlplane.actions.issue_password import issue_password
 from controlplane.actions.read_bodies import read_bodies
 from controlplane.actions.remove_limit import remove_limit
+from controlplane.actions.request_export import request_export
 from controlplane.actions.retire_version import retire_version
 from controlplane.actions.revoke_api_key import revoke_api_key
 from controlplane.actions.revoke_role import revoke_role
@@ -96,7 +101,17 @@ def _rotate(actor: Actor) -> object:
         return rotate_master_key(actor=actor)
 
 
+def _finished(actor: Actor) -> object:
+    """Asked for by whoever fetches it."""
+    return factories.ExportFactory(
+        requester_type=actor.type, requester_id=actor.id, state="done", expires_at=timezone.now() + timedelta(hours=1)
+    )
+
+
 ATTEMPTS: dict[str, Callable[[Actor], Any]] = {
+    "request_export": lambda actor: request_export(form=Format.CSV, selection=Selection(), actor=actor),
+    "cancel_export": lambda actor: cancel_export(factories.ExportFactory(), actor=actor, reason="r"),
+    "download_export": lambda actor: download_export(_finished(actor), "content", actor=actor),
     "create_project": lambda actor: create_project(name="p", actor=actor),
     "change_project": lambda actor: change_project(factories.ProjectFactory(), title="t", actor=actor),
     "create_model": lambda actor: create_model(name="m", actor=actor),
@@ -160,8 +175,10 @@ ATTEMPTS: dict[str, Callable[[Actor], Any]] = {
 }
 
 
+AUDITORS = ("read_bodies", "request_export", "cancel_export", "download_export")
 REFUSED = [(action, who) for action in ATTEMPTS for who in ("vera", "audrey", "charlie", "nobody")]
-REFUSED.remove(("read_bodies", "audrey"))
+for _action in AUDITORS:
+    REFUSED.remove((_action, "audrey"))
 
 
 @pytest.mark.parametrize(("action", "who"), REFUSED)

@@ -54,6 +54,8 @@ def a_limit() -> Any:
 
 
 FORMS: dict[str, Form] = {
+    "export add": Form(lambda: {"format": "csv"}),
+    "export cancel": Form(reason, factories.ExportFactory),
     "project add": Form(lambda: {"name": "p"}),
     "project change": Form(lambda: {"title": "new"}, factories.ProjectFactory),
     "project erase_bodies": Form(lambda: {"person": "dora", "reason": "asked for it"}, a_project_that_keeps),

@@ -48,6 +48,7 @@ MAKE: dict[str, Callable[[], Any]] = {
     ),
     "sessions": factories.SessionFactory,
     "service-accounts": lambda: factories.ServiceAccountFactory(project=factories.ProjectFactory()),
+    "audit/exports": lambda: factories.ExportFactory(project=factories.ProjectFactory()),
     "audit/events": lambda: record(Operation.PROJECT_CREATED, actor=actors.SYSTEM, target=Target("project", "1", "p")),
 }
 PATHS = sorted(prefix for prefix, view, _name in router.registry if hasattr(view, "list") and view.pagination_class)

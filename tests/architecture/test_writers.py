@@ -12,6 +12,7 @@ WRITERS = {
     "workers/history.py": "replicas and statuses as observed",
     "workers/reconciler.py": "the row of a deployment whose engines are gone, as its deletion ordered",
     "workers/tasks/nodes.py": "machines as their heartbeat tells of them",
+    "workers/exports.py": "how far exports are",
     "workers/tasks/answers.py": "forgets remembered answers",
     "controlplane/api/idempotency.py": "remembered answers",
     "controlplane/body_keys.py": "the key pairs that contents are encrypted to, when one is first needed",

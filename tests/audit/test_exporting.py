@@ -104,7 +104,7 @@ def test_rows_of_a_mebibyte_leave_whole_in_parts_that_fit_the_memory(at_once, mo
     with wall(""):
         while rows := rows_behind(Selection(), place, 100, at_once):
             found = part(rows, Format.JSONL)
-            sizes.append(found.count)
+            sizes.append(found.rows)
             content, place = content + found.content, found.last
     assert sizes == [3, 3, 1]
     assert content.count(b"x") == 7 << 20

@@ -1,5 +1,5 @@
 """What the workers do. Celery brings the message; what is due is decided and claimed in PostgreSQL."""
 
-from . import answers, key_usage, nodes, publish, reconcile, register
+from . import answers, exports, key_usage, nodes, publish, reconcile, register
 
-__all__ = ["answers", "key_usage", "nodes", "publish", "reconcile", "register"]
+__all__ = ["answers", "exports", "key_usage", "nodes", "publish", "reconcile", "register"]
