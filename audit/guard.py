@@ -29,6 +29,12 @@ def may_read(request: Any) -> bool:
     return names is None or bool(names)
 
 
+def may_export(request: Any) -> bool:
+    """True when the request may take any of it away."""
+    found: Callable[[Any], bool] = import_string(settings.REGISTER_EXPORT)
+    return found(request)
+
+
 def readable(request: Any) -> QuerySet[Event]:
     """The entries that the request may see: all, or those of its projects."""
     names = _reach()(request)

@@ -7,8 +7,11 @@ from uuid import UUID
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.http import urlencode
 from unfold.views import ChangeList
 
+from audit import guard
 from audit.filters import BEFORE, selection_of
 from audit.finding import Found, facets
 from audit.models import Event
@@ -66,6 +69,8 @@ class EventList(ChangeList):
     """One page of events, newest first. `older` is the query string of the next page, empty on the last."""
 
     older = ""
+    export = ""
+    """where what is shown can be exported; empty for people who may not"""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: list[str | None] | None = None) -> QuerySet[Any]:
         events: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
@@ -91,6 +96,8 @@ class EventList(ChangeList):
             self.older = self.get_query_string({BEFORE: str(Place(last.at, last.id))})
 
         self._count_facets()
+        if guard.may_export(request):
+            self.export = f"{reverse('admin:controlplane_export_add')}?{urlencode(self.selection.plain())}"
 
     def _count_facets(self) -> None:
         found, self.counted, self.counts_all = facets(self.root_queryset, self.selection)

@@ -88,6 +88,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # People, and what they may see.
 REGISTER_REACH = "controlplane.access.register.register_reach"
+REGISTER_EXPORT = "controlplane.access.register.may_export"
 AUTH_USER_MODEL = "controlplane.User"
 AUTHENTICATION_BACKENDS = ["controlplane.passwords.PasswordBackend"]
 # The first one hashes; a hash of another one, or of weaker parameters, is renewed at the next sign-in.
