@@ -10,8 +10,6 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
@@ -20,6 +18,7 @@ from audit.export_files import Files
 from audit.finding import Selection
 from audit.merkle import prove
 from audit.models import Checkpoint, Seal
+from audit.seals import link, moment
 from audit.signing import signer
 
 FORMAT = "signalbox-export/1"
@@ -154,13 +153,3 @@ def _links(wanted: list[list[int]], full: dict[int, Any]) -> Iterator[tuple[int,
 
 def _bridge(number: int, linked: str) -> dict[str, Any]:
     return {"number": number, "link": linked}
-
-
-def moment(at: datetime) -> str:
-    """A time as rows and seals write it."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def link(fields: dict[str, Any]) -> bytes:
-    """The digest of a seal's fields but `prev` and `hash`."""
-    return sha256(json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).digest()
