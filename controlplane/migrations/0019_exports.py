@@ -8,7 +8,7 @@ import inference.contract.ids
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("controlplane", "0017_kept_bodies"),
+        ("controlplane", "0018_engines_in_kubernetes"),
     ]
 
     operations = [
