@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer and make; everything else is set up on first use.
 PYTHON ?= python3
 VENV := .venv/bin
-SOURCES := config controlplane audit workers inference tests bench manage.py
+SOURCES := config controlplane monitoring audit workers inference tests bench manage.py
 
 .PHONY: help up setup check test soak bench audit format lock messages
 
@@ -17,7 +17,7 @@ setup: ## the virtual environment with the development tools
 check: setup ## format, lint, types, import contracts, migrations, settings, templates
 	$(VENV)/ruff format --check $(SOURCES)
 	$(VENV)/ruff check $(SOURCES)
-	$(VENV)/bandit -q -ll -r config controlplane audit workers inference manage.py 2>/dev/null
+	$(VENV)/bandit -q -ll -r config controlplane monitoring audit workers inference manage.py 2>/dev/null
 	$(VENV)/python -m config.dry -m mypy
 	$(VENV)/lint-imports
 	$(VENV)/python -m config.dry manage.py makemigrations --check --dry-run

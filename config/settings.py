@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "audit",
     "controlplane",
+    "monitoring",
     "workers",
 ]
 
@@ -171,11 +172,15 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "controlplane.api.schema.complete"],
     "ENUM_NAME_OVERRIDES": {
+        "AlertState": "controlplane.lifecycle.AlertState",
+        "ChannelKind": "controlplane.alerting.addresses.ChannelKind",
+        "DeliveryState": "controlplane.models.alerts.DeliveryState",
         "DeploymentState": "controlplane.lifecycle.DeploymentState",
         "ReplicaState": "controlplane.lifecycle.ReplicaState",
         "VersionState": "controlplane.lifecycle.VersionState",
         "Role": "controlplane.roles.Role",
         "EventKind": "audit.models.Event.Kind",
+        "Severity": "controlplane.alerting.metrics.Severity",
     },
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,

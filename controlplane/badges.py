@@ -6,10 +6,20 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 _TONES = {
-    "clear": {"ready", "available", "active", "ok"},
-    "caution": {"pending", "starting", "progressing", "degraded", "stopping", "expiring"},
-    "danger": {"failed", "unhealthy", "backoff", "crash_loop"},
-    "dark": {"stopped", "retired", "revoked", "expired", "deleting"},
+    "clear": {"ready", "available", "active", "ok", "sent"},
+    "caution": {
+        "pending",
+        "starting",
+        "progressing",
+        "degraded",
+        "stopping",
+        "expiring",
+        "recovering",
+        "warning",
+        "sending",
+    },
+    "danger": {"failed", "unhealthy", "backoff", "crash_loop", "firing", "critical", "error"},
+    "dark": {"inactive", "nodata", "no_data", "waiting", "stopped", "retired", "revoked", "expired", "deleting"},
 }
 _TONE_OF = {state: tone for tone, states in _TONES.items() for state in states}
 MOVING = frozenset({"starting", "progressing", "stopping", "pending"})

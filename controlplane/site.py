@@ -85,6 +85,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             item(_("Routes"), "alt_route", "controlplane_route_changelist", P.ROUTE_READ),
             item(_("Nodes"), "memory", "controlplane_node_changelist", P.NODE_READ, on_platform=True),
         ]},
+        {"title": _("Watching"), "separator": True, "items": [
+            item(_("Alerts"), "notifications", "controlplane_alert_changelist", P.ALERT_READ),
+        ]},
         {"title": _("Access"), "separator": True, "items": [
             item(_("API keys"), "key", "controlplane_apikey_changelist", P.API_KEY_READ),
             item(_("Limits"), "speed", "controlplane_limit_changelist", P.LIMIT_READ),

@@ -10,6 +10,9 @@ PUBLISH_ALL_SECONDS = 300.0
 KEY_USAGE_SECONDS = 60.0
 EXPORT_SECONDS = 3.0
 NODE_SECONDS = 15.0
+SCRAPE_SECONDS = 15.0
+EVALUATE_SECONDS = 15.0
+DELIVER_SECONDS = 2.0
 
 
 def _every(seconds: float, task: str) -> dict[str, Any]:
@@ -25,6 +28,10 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "node": _every(NODE_SECONDS, "workers.tasks.nodes.write_node"),
     "exports": _every(EXPORT_SECONDS, "workers.tasks.exports.write_exports"),
     "old-exports": _every(300.0, "workers.tasks.exports.delete_exports"),
+    "scrape": _every(SCRAPE_SECONDS, "workers.tasks.alerts.scrape_all"),
+    "evaluate": _every(EVALUATE_SECONDS, "workers.tasks.alerts.evaluate_rules"),
+    "deliver": _every(DELIVER_SECONDS, "workers.tasks.alerts.deliver_messages"),
+    "samples": {"task": "workers.tasks.alerts.keep_samples", "schedule": crontab(minute="47")},
     "forget-answers": {"task": "workers.tasks.answers.forget_answers", "schedule": crontab(minute="37")},
     "partitions": {"task": "workers.tasks.register.make_partitions", "schedule": crontab(hour="2", minute="17")},
     "old-bodies": {"task": "workers.tasks.register.drop_bodies", "schedule": crontab(hour="3", minute="17")},

@@ -9,6 +9,7 @@ from django.db import transaction
 from audit.record import Actor
 from controlplane import tokens
 from controlplane.access.owners import owners
+from controlplane.actions.add_alert_presets import add_alert_presets
 from controlplane.actions.create_api_key import create_api_key
 from controlplane.actions.create_project import create_project
 from controlplane.actions.create_token import create_token
@@ -29,9 +30,7 @@ def bootstrap(known: Mapping[str, str], *, actor: Actor) -> dict[str, str]:
     Keys are ``SIGNALBOX_ADMIN_USER``, ``_ADMIN_PASSWORD``, ``_ADMIN_TOKEN`` and ``_API_KEY``. A password that its owner
     has changed is neither known nor replaced. Without an ``admin`` (there are other owners) its three are empty.
     """
-    project = Project.objects.filter(name=PROJECT).first() or create_project(
-        name=PROJECT, title="Default", actor=actor, reason=REASON
-    )
+    project = Project.objects.filter(name=PROJECT).first() or _first_project(actor)
     user, password = _admin(known.get("SIGNALBOX_ADMIN_PASSWORD", ""), actor)
     return {
         "SIGNALBOX_ADMIN_USER": user.username if user else "",
@@ -39,6 +38,12 @@ def bootstrap(known: Mapping[str, str], *, actor: Actor) -> dict[str, str]:
         "SIGNALBOX_ADMIN_TOKEN": _token(user, known.get("SIGNALBOX_ADMIN_TOKEN", ""), actor) if user else "",
         "SIGNALBOX_API_KEY": _api_key(project, known.get("SIGNALBOX_API_KEY", ""), actor),
     }
+
+
+def _first_project(actor: Actor) -> Project:
+    """With it, once, come the alert rules that ship; whoever deletes one does not find it again."""
+    add_alert_presets(actor=actor, reason=REASON)
+    return create_project(name=PROJECT, title="Default", actor=actor, reason=REASON)
 
 
 def _admin(known_password: str, actor: Actor) -> tuple[User | None, str]:

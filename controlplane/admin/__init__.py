@@ -1,5 +1,31 @@
 """The console's pages, one file a noun. Lists are Django admin's; what changes something is a form with an action."""
 
-from controlplane.admin import access, deployments, exports, limits, models, nodes, projects, roles, routes, users
+from controlplane.admin import (
+    access,
+    alerts,
+    channels,
+    deployments,
+    exports,
+    limits,
+    models,
+    nodes,
+    projects,
+    roles,
+    routes,
+    users,
+)
 
-__all__ = ["access", "deployments", "exports", "limits", "models", "nodes", "projects", "roles", "routes", "users"]
+__all__ = [
+    "access",
+    "alerts",
+    "channels",
+    "deployments",
+    "exports",
+    "limits",
+    "models",
+    "nodes",
+    "projects",
+    "roles",
+    "routes",
+    "users",
+]

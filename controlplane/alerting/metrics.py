@@ -63,16 +63,19 @@ class Metric:
     series: tuple[str, ...] = ()
     """names of the stored series that it is made of; none: it is read from the control plane's tables"""
 
+    by_caller: bool = False
+    """its series tell the project that called and the deployment that answered"""
+
     @property
     def scopes(self) -> frozenset[str]:
         """What its values can be narrowed to."""
-        return _SCOPES[self.of]
+        return _SCOPES[self.of] | (frozenset({"deployment"}) if self.by_caller else frozenset())
 
 
 _SCOPES: dict[Of, frozenset[str]] = {
     Of.DEPLOYMENT: frozenset({"project", "deployment"}),
     Of.REPLICA: frozenset({"project", "deployment"}),
-    Of.ROUTE: frozenset({"project", "route", "deployment"}),
+    Of.ROUTE: frozenset({"project", "route"}),
     Of.GPU: frozenset(),
     Of.GATEWAY: frozenset(),
     Of.API_KEY: frozenset({"project"}),
@@ -97,8 +100,10 @@ _ALL = (
            ("gateway_ttft",)),
     Metric("route_latency", _("end-to-end latency, at the gateway"), Of.ROUTE, Unit.SECONDS, PERCENTILES,
            ("gateway_duration",)),
-    Metric("failure_rate", _("failed requests"), Of.ROUTE, Unit.PERCENT, (A.SHARE,), ("gateway_requests",)),
-    Metric("success_rate", _("successful requests"), Of.ROUTE, Unit.PERCENT, (A.SHARE,), ("gateway_requests",)),
+    Metric("failure_rate", _("failed requests"), Of.ROUTE, Unit.PERCENT, (A.SHARE,), ("gateway_requests",),
+           by_caller=True),
+    Metric("success_rate", _("successful requests"), Of.ROUTE, Unit.PERCENT, (A.SHARE,), ("gateway_requests",),
+           by_caller=True),
     Metric("gpu_use", _("GPU use"), Of.GPU, Unit.PERCENT, GAUGE, ("gpu_use",)),
     Metric("gpu_memory_use", _("GPU memory in use"), Of.GPU, Unit.PERCENT, GAUGE, ("gpu_memory_use",)),
     Metric("gpu_temperature", _("GPU temperature"), Of.GPU, Unit.CELSIUS, GAUGE, ("gpu_temperature",)),

@@ -121,3 +121,15 @@ PRESETS: tuple[Preset, ...] = (
     ),
 )  # fmt: skip
 BY_SLUG = {preset.slug: preset for preset in PRESETS}
+
+
+def name_of(thing: Any) -> str:
+    """A rule's or an alert's name: a preset's in the reader's language, else as it was written."""
+    preset = BY_SLUG.get(thing.preset)
+    return str(preset.name) if preset else str(getattr(thing, "rule_name", "") or thing.name)
+
+
+def advice_of(thing: Any) -> str:
+    """What to do about it, in the same way."""
+    preset = BY_SLUG.get(thing.preset)
+    return str(preset.advice) if preset else str(thing.advice)

@@ -140,7 +140,8 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             operation["security"] = []  # the credential stands in the body
         elif method == "post" and not path.endswith(_REMEMBERED_NOWHERE):
             operation["parameters"] = [*operation.get("parameters", []), _IDEMPOTENCY_KEY]
-            operation["responses"]["201"]["headers"][idempotency.REPLAYED] = _REPLAYED
+            done = next(code for code in ("201", "200", "202") if code in operation["responses"])
+            operation["responses"][done]["headers"][idempotency.REPLAYED] = _REPLAYED
         if method in {"post", "patch", "delete"} and not signing_in:
             operation["parameters"] = [*operation.get("parameters", []), _reason(required=method == "delete")]
     return result

@@ -9,10 +9,12 @@ from rest_framework.routers import SimpleRouter
 from audit.api import REQUEST_ID, Events, Requests
 from controlplane.api import (
     access,
+    alerts,
     api_keys,
     auth,
     bodies,
     catalog,
+    channels,
     deployments,
     exports,
     identity,
@@ -64,6 +66,11 @@ router.register("tokens", identity.Tokens)
 router.register("service-accounts", identity.ServiceAccounts)
 router.register("roles", roles.Roles)
 router.register("role-bindings", roles.RoleBindings)
+router.register("alert-rules", alerts.AlertRules)
+router.register("alerts", alerts.Alerts)
+router.register("silences", alerts.Silences)
+router.register("channels", channels.Channels)
+router.register("deliveries", channels.Deliveries)
 router.register("audit/events", Events)
 router.register("audit/requests", Requests)
 router.register("audit/exports", exports.Exports)

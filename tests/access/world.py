@@ -49,6 +49,8 @@ def make(name: str) -> World:
         target=Target("project", str(project.pk), name),
         project=name,
     )
+    rule = factories.AlertRuleFactory.create(project=project, name=f"{name}-rule")
+    channel = factories.ChannelFactory.create(project=project, name=f"{name}-channel")
     things = {
         "projects": project,
         "models": model,
@@ -66,6 +68,11 @@ def make(name: str) -> World:
             service_account=machine, name=f"{name}-token", digest=f"{name}-digest"
         ),
         "role-bindings": factories.BindingFactory.create(user=member, role=Role.VIEWER, project=project),
+        "alert-rules": rule,
+        "alerts": factories.AlertFactory.create(rule=rule, project=project),
+        "silences": factories.SilenceFactory.create(project=project, comment=f"{name}-silence"),
+        "channels": channel,
+        "deliveries": factories.DeliveryFactory.create(channel=channel, title=f"{name}-delivery"),
         "roles": Role.VIEWER,
         "audit/events": Event.objects.get(pk=event.id),
         "audit/exports": factories.ExportFactory.create(project=project),

@@ -103,6 +103,23 @@ CHANGES: dict[str, Send] = {
     "DELETE /role-bindings/{id}": deletion(
         "role-bindings", lambda: factories.BindingFactory(user=factories.UserFactory())
     ),
+    "POST /alert-rules": creation(
+        "/alert-rules", lambda: {"name": "r", "metric": "kv_cache_use", "aggregation": "avg", "threshold": 85}
+    ),
+    "PATCH /alert-rules/{id}": change("alert-rules", factories.AlertRuleFactory, {"threshold": 90}),
+    "DELETE /alert-rules/{id}": deletion("alert-rules", factories.AlertRuleFactory),
+    "POST /alerts/{id}/acknowledge": lambda api: api.post(f"/alerts/{factories.AlertFactory().pk}/acknowledge", {}),
+    "POST /silences": creation(
+        "/silences",
+        lambda: {"starts_at": "2026-01-01T00:00:00Z", "ends_at": "2026-01-02T00:00:00Z", "comment": "works"},
+    ),
+    "DELETE /silences/{id}": deletion("silences", factories.SilenceFactory),
+    "POST /channels": creation(
+        "/channels", lambda: {"name": "c", "kind": "webhook", "url": "https://alerts.example.com/h"}
+    ),
+    "PATCH /channels/{id}": change("channels", factories.ChannelFactory, {"name": "new"}),
+    "POST /channels/{id}/test": lambda api: api.post(f"/channels/{factories.ChannelFactory().pk}/test", {}),
+    "DELETE /channels/{id}": deletion("channels", factories.ChannelFactory),
     "POST /service-accounts": creation("/service-accounts", lambda: {"name": "ci"}),
     "PATCH /service-accounts/{id}": change("service-accounts", machine, {"description": "new"}),
 }

@@ -86,6 +86,20 @@ FORMS: dict[str, Form] = {
     "limit add": Form(lambda: {"route": factories.RouteFactory().pk, "concurrency": 1}),
     "limit change": Form(lambda: {"concurrency": 9}, a_limit),
     "limit remove": Form(reason, a_limit),
+    "alertrule add": Form(
+        lambda: {"name": "r", "metric": "kv_cache_use", "aggregation": "avg", "comparison": ">", "threshold": 85}
+    ),
+    "alertrule change": Form(lambda: {"threshold": 90}, factories.AlertRuleFactory),
+    "alertrule delete": Form(reason, factories.AlertRuleFactory),
+    "alert acknowledge": Form(dict, factories.AlertFactory),
+    "silence add": Form(lambda: {"hours": 2, "comment": "works"}),
+    "silence end": Form(reason, factories.SilenceFactory),
+    "channel add": Form(
+        lambda: {"name": "c", "kind": "webhook", "url": "https://alerts.example.com/h", "language": "en"}
+    ),
+    "channel change": Form(lambda: {"name": "new"}, factories.ChannelFactory),
+    "channel test": Form(dict, factories.ChannelFactory),
+    "channel delete": Form(reason, factories.ChannelFactory),
     "user add": Form(lambda: {"username": "dora"}),
     "user grant": Form(lambda: {"role": "viewer"}, factories.UserFactory),
     "rolebinding add": Form(lambda: {"user": factories.UserFactory().username, "role": "viewer"}),

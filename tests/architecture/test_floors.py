@@ -6,12 +6,12 @@ import sys
 import grimp
 import pytest
 
-ABOVE = ("audit", "controlplane", "workers")
+ABOVE = ("audit", "controlplane", "monitoring", "workers")
 
 
 @pytest.fixture(scope="module")
 def graph() -> grimp.ImportGraph:
-    return grimp.build_graph("config", "workers", "controlplane", "audit", "inference")
+    return grimp.build_graph("config", "workers", "monitoring", "controlplane", "audit", "inference")
 
 
 @pytest.mark.parametrize("package", ABOVE)

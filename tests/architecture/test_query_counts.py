@@ -49,6 +49,13 @@ MAKE: dict[str, Callable[[], Any]] = {
     "sessions": factories.SessionFactory,
     "service-accounts": lambda: factories.ServiceAccountFactory(project=factories.ProjectFactory()),
     "audit/exports": lambda: factories.ExportFactory(project=factories.ProjectFactory()),
+    "alert-rules": lambda: factories.AlertRuleFactory(
+        project=(project := factories.ProjectFactory()), deployment=factories.DeploymentFactory(project=project)
+    ),
+    "alerts": lambda: factories.AlertFactory(rule__project=factories.ProjectFactory()),
+    "silences": lambda: factories.SilenceFactory(rule=factories.AlertRuleFactory()),
+    "channels": lambda: factories.ChannelFactory(project=factories.ProjectFactory()),
+    "deliveries": factories.DeliveryFactory,
     "audit/events": lambda: record(Operation.PROJECT_CREATED, actor=actors.SYSTEM, target=Target("project", "1", "p")),
 }
 PATHS = sorted(prefix for prefix, view, _name in router.registry if hasattr(view, "list") and view.pagination_class)

@@ -14,6 +14,8 @@ WRITERS = {
     "workers/tasks/nodes.py": "machines as their heartbeat tells of them",
     "workers/exports.py": "how far exports are",
     "workers/tasks/answers.py": "forgets remembered answers",
+    "monitoring/rounds.py": "alerts, their history, the state of rules, and the outbox",
+    "monitoring/outbox.py": "deliveries, their tries, and broken channels",
     "controlplane/api/idempotency.py": "remembered answers",
     "controlplane/body_keys.py": "the key pairs that contents are encrypted to, when one is first needed",
     "controlplane/attempts.py": "counts failed sign-ins",
@@ -37,7 +39,7 @@ def test_every_named_writer_is_one() -> None:
 def _control_plane() -> Iterator[tuple[str, Path]]:
     for path in SOURCES:
         name = path.relative_to(ROOT).as_posix()
-        if name.split("/")[0] in {"controlplane", "workers", "audit"} and "/actions/" not in name:
+        if name.split("/")[0] in {"controlplane", "monitoring", "workers", "audit"} and "/actions/" not in name:
             yield name, path
 
 

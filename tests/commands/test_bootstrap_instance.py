@@ -9,6 +9,7 @@ from django.conf import settings
 from django.test import override_settings
 
 from audit.models import Event
+from controlplane.alerting.presets import PRESETS
 from controlplane.credentials import read_credentials
 from controlplane.models import ApiKey, ManagementToken, Project, User
 from controlplane.tokens import digest
@@ -56,7 +57,7 @@ def test_credentials_are_true(file: Path) -> None:
 def test_everything_made_is_in_the_register(file: Path, events: Callable[[], list[Event]]) -> None:
     bootstrap(file)
     assert [event.operation for event in events()] == [
-        "project.created", "user.created", "token.created", "api_key.created",
+        *(["alert_rule.created"] * len(PRESETS)), "project.created", "user.created", "token.created", "api_key.created",
     ]  # fmt: skip
 
 

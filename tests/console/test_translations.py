@@ -13,7 +13,7 @@ from django.utils.translation.template import templatize
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = ROOT / "locale" / "zh_Hans" / "LC_MESSAGES"
-APPS = ("audit", "config", "controlplane", "workers")
+APPS = ("audit", "config", "controlplane", "monitoring", "workers")
 KEYWORDS = {
     "_": None,
     "gettext": None,

@@ -1,5 +1,23 @@
 """What the workers do. Celery brings the message; what is due is decided and claimed in PostgreSQL."""
 
-from . import answers, exports, key_usage, nodes, publish, reconcile, register
+from . import (
+    alerts,
+    answers,
+    exports,
+    key_usage,
+    nodes,
+    publish,
+    reconcile,
+    register,
+)
 
-__all__ = ["answers", "exports", "key_usage", "nodes", "publish", "reconcile", "register"]
+__all__ = [
+    "alerts",
+    "answers",
+    "exports",
+    "key_usage",
+    "nodes",
+    "publish",
+    "reconcile",
+    "register",
+]

@@ -1,0 +1,18 @@
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+from django.utils import timezone
+
+
+class MonitoringConfig(AppConfig):
+    name = "monitoring"
+
+    def ready(self) -> None:
+        post_migrate.connect(_ensure_partitions, sender=self, dispatch_uid="monitoring.partitions")
+
+
+def _ensure_partitions(using: str, **_kwargs: Any) -> None:
+    from monitoring.partitions import ensure_partitions  # noqa: PLC0415 - the connection is not usable before
+
+    ensure_partitions(timezone.now(), using)

@@ -1,0 +1,1 @@
+"""How a message reaches people: one file and one class for each kind of channel; they do not know each other."""
