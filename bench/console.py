@@ -1,9 +1,7 @@
 """A console of its own for a benchmark: PostgreSQL, Valkey and uvicorn, in a directory that goes away with it."""
 
-import base64
 import contextlib
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from bench.contestants import ROOT, _wait, free_port
 from config import embedded
+from config.up.instance import SECRETS
 
 
 @contextlib.contextmanager
@@ -20,12 +19,10 @@ def environment() -> Iterator[dict[str, str]]:
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sbx-bench-")))
         env = {
-            **os.environ, "SECRET_KEY": secrets.token_urlsafe(48), "SIGNALBOX_HOME": str(home),
+            **os.environ, **{name: make() for name, (_file, make) in SECRETS.items()}, "SIGNALBOX_HOME": str(home),
             "SIGNALBOX_PLAIN_HTTP": "1", "SIGNALBOX_LOG_LEVEL": "ERROR", "DJANGO_SETTINGS_MODULE": "config.settings",
             "SIGNALBOX_API_REQUESTS_PER_MINUTE": "1000000000", "SIGNALBOX_API_STRANGERS_PER_MINUTE": "1000000000",
         }  # fmt: skip
-        for variable in ("SIGNALBOX_MASTER_KEY", "SIGNALBOX_JWT_KEY", "SIGNALBOX_SEAL_KEY"):
-            env[variable] = base64.b64encode(secrets.token_bytes(32)).decode()
         for make in (embedded.postgres, embedded.valkey):
             server = make(home)
             process = server.start(home / f"{server.name}.log")

@@ -39,6 +39,7 @@ class Permission(StrEnum):
     API_KEY_ROTATE = "api_key.rotate"
     API_KEY_REVOKE = "api_key.revoke"
     NODE_READ = "node.read"
+    USAGE_READ = "usage.read"
     LIMIT_READ = "limit.read"
     LIMIT_CHANGE = "limit.change"
     USER_READ = "user.read"
@@ -83,7 +84,7 @@ class Role(TextChoices):
 P = Permission
 _VIEWER = frozenset({
     P.PROJECT_READ, P.MODEL_READ, P.DEPLOYMENT_READ, P.ROUTE_READ, P.API_KEY_READ, P.LIMIT_READ, P.NODE_READ,
-    P.ALERT_READ, P.CHANNEL_READ,
+    P.USAGE_READ, P.ALERT_READ, P.CHANNEL_READ,
 })  # fmt: skip
 _DEVELOPER = _VIEWER | {P.API_KEY_CREATE, P.API_KEY_CHANGE, P.API_KEY_ROTATE, P.API_KEY_REVOKE}
 _OPERATOR = _DEVELOPER | {

@@ -91,6 +91,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         {"title": _("Access"), "separator": True, "items": [
             item(_("API keys"), "key", "controlplane_apikey_changelist", P.API_KEY_READ),
             item(_("Limits"), "speed", "controlplane_limit_changelist", P.LIMIT_READ),
+            item(_("Usage"), "bar_chart", "controlplane_usage_changelist", P.USAGE_READ),
             item(_("Projects"), "workspaces", "controlplane_project_changelist", P.PROJECT_READ),
             item(_("Users & roles"), "group", "controlplane_user_changelist", P.USER_READ),
             item(_("Management tokens"), "token", "controlplane_managementtoken_changelist", P.TOKEN_READ),

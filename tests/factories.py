@@ -31,6 +31,7 @@ from controlplane.models import (
     RouteTarget,
     ServiceAccount,
     Silence,
+    Usage,
     User,
     UserSession,
 )
@@ -143,6 +144,26 @@ class ReplicaFactory(DjangoModelFactory[Replica]):
     name = factory.LazyAttribute(lambda replica: f"{replica.deployment.name}-{replica.ordinal}")
     state = ReplicaState.READY
     url = "http://127.0.0.1:9000"
+
+
+class UsageFactory(DjangoModelFactory[Usage]):
+    """What a key of a project used today."""
+
+    class Meta:
+        model = Usage
+
+    day = factory.LazyFunction(timezone.localdate)
+    project = factory.SubFactory(ProjectFactory)
+    project_name = factory.LazyAttribute(lambda usage: usage.project.name)
+    key_id = factory.Sequence(lambda n: f"{n:08}")
+    key_name = "app"
+    route = "chat"
+    version = "m:v1"
+    requests = 10
+    failed = 1
+    prompt_tokens = 100
+    completion_tokens = 50
+    cost_micros = 2_500_000
 
 
 class NodeFactory(DjangoModelFactory[Node]):

@@ -13,6 +13,7 @@ NODE_SECONDS = 15.0
 SCRAPE_SECONDS = 15.0
 EVALUATE_SECONDS = 15.0
 DELIVER_SECONDS = 2.0
+USAGE_SECONDS = 30.0
 
 
 def _every(seconds: float, task: str) -> dict[str, Any]:
@@ -32,6 +33,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "evaluate": _every(EVALUATE_SECONDS, "workers.tasks.alerts.evaluate_rules"),
     "deliver": _every(DELIVER_SECONDS, "workers.tasks.alerts.deliver_messages"),
     "samples": {"task": "workers.tasks.alerts.keep_samples", "schedule": crontab(minute="47")},
+    "usage": _every(USAGE_SECONDS, "workers.tasks.usage.roll_up"),
     "forget-answers": {"task": "workers.tasks.answers.forget_answers", "schedule": crontab(minute="37")},
     "partitions": {"task": "workers.tasks.register.make_partitions", "schedule": crontab(hour="2", minute="17")},
     "old-bodies": {"task": "workers.tasks.register.drop_bodies", "schedule": crontab(hour="3", minute="17")},

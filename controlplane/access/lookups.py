@@ -32,6 +32,7 @@ from controlplane.models import (
     Route,
     ServiceAccount,
     Silence,
+    Usage,
     User,
     UserSession,
 )
@@ -91,6 +92,7 @@ SIGHTS: dict[type[models.Model], Sight] = {
     ManagementToken: Sight(Permission.TOKEN_READ, _owned("service_account__project")),
     RoleBinding: Sight(Permission.ROLE_READ, _owned("project")),
     Node: Sight(Permission.NODE_READ, _of_the_platform),
+    Usage: Sight(Permission.USAGE_READ, _owned("project")),
     UserSession: Sight(Permission.USER_CHANGE, _of_the_platform),
 }
 

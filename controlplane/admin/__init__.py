@@ -12,6 +12,7 @@ from controlplane.admin import (
     projects,
     roles,
     routes,
+    usage,
     users,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "projects",
     "roles",
     "routes",
+    "usage",
     "users",
 ]

@@ -22,6 +22,7 @@ from controlplane.api import (
     nodes,
     roles,
     routes,
+    usage,
 )
 from controlplane.api.schema import openapi
 from controlplane.api.unknown import unknown
@@ -59,6 +60,7 @@ router.register("routes", routes.Routes)
 router.register("api-keys", api_keys.ApiKeys)
 router.register("limits", limits.Limits)
 router.register("nodes", nodes.Nodes)
+router.register("usage", usage.UsageByDay)
 router.register("projects", access.Projects)
 router.register("users", access.Users)
 router.register("sessions", identity.Sessions)

@@ -24,6 +24,7 @@ from .limits import Limit
 from .nodes import Node
 from .roles import RoleBinding
 from .routes import Route, RouteTarget
+from .usage import Usage, UsageProgress
 
 __all__ = [
     "Alert",
@@ -61,6 +62,8 @@ __all__ = [
     "ServiceAccount",
     "SignInAttempts",
     "Silence",
+    "Usage",
+    "UsageProgress",
     "User",
     "UserSession",
 ]

@@ -54,7 +54,7 @@ def operations() -> list[Operation]:
         if not route.path.startswith(API) or not hasattr(view, "permissions"):
             continue
         path = route.path.removeprefix(API)
-        noun = path.split("/<")[0].removesuffix("/others").removesuffix("/facets")
+        noun = path.split("/<")[0].removesuffix("/others").removesuffix("/facets").removesuffix("/totals")
         for method, action in route.view.actions.items():
             needed, own = view.permissions.get(action), action in getattr(view, "own", ())
             found.append(Operation(method, path, noun, "<" in path, Permission(needed) if needed else None, own))

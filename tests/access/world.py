@@ -60,6 +60,7 @@ def make(name: str) -> World:
         "routes": route,
         "api-keys": key,
         "nodes": factories.NodeFactory.create(name=f"{name}-node"),
+        "usage": factories.UsageFactory.create(project=project),
         "limits": factories.LimitFactory.create(api_key=key),
         "users": member,
         "sessions": factories.SessionFactory.create(user=member),

@@ -34,6 +34,7 @@ MAKE: dict[str, Callable[[], Any]] = {
     "api-keys": lambda: factories.LimitFactory(
         api_key=factories.ApiKeyFactory(), route=factories.RouteFactory(project=factories.ProjectFactory())
     ),
+    "usage": factories.UsageFactory,
     "nodes": lambda: factories.NodeFactory(replicas=["a-0"], gpus=[{"name": "g"}]),
     "limits": lambda: factories.LimitFactory(api_key=factories.ApiKeyFactory(), route=factories.RouteFactory()),
     "projects": factories.ProjectFactory,

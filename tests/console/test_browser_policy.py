@@ -17,7 +17,7 @@ from tests.console.pages import url
 pytestmark = pytest.mark.browser
 NOUNS = (
     "model", "deployment", "route", "apikey", "limit", "project", "user", "managementtoken",
-    "rolebinding", "node",
+    "rolebinding", "node", "usage",
 )  # fmt: skip
 
 

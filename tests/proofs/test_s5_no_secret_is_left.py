@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from config.up.instance import SECRETS
 from controlplane.credentials import read_credentials
 from tests.inference.engine import COMPLETION, DONE, STREAM_HEAD, Asked, Engine, chunk, delta, plain
 from tests.proofs.installation import Installation, installation
@@ -289,13 +290,11 @@ def environment(planted: Planted) -> tuple[dict[str, str], dict[str, str]]:
     """Passwords of the servers, and further secrets that processes are given."""
     passwords = {name: planted.plant(f"password in {name}", new_secret()) for name in
                  ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL")}  # fmt: skip
-    given = {"SECRET_KEY": new_secret() + new_secret(), "HF_TOKEN": f"hf_{new_secret()}"}
-    for name in ("SIGNALBOX_MASTER_KEY", "SIGNALBOX_JWT_KEY"):
-        raw = secrets.token_bytes(32)
-        given[name] = base64.b64encode(raw).decode()
-        planted.plant(name, raw.hex())
+    given = {"HF_TOKEN": f"hf_{new_secret()}"} | {name: make() for name, (_file, make) in SECRETS.items()}
     for name, secret in given.items():
         planted.plant(name, secret)
+        if name.endswith("_KEY") and name != "SECRET_KEY":
+            planted.plant(name, base64.b64decode(secret).hex())
     return passwords, given
 
 

@@ -9,6 +9,7 @@ from . import (
     publish,
     reconcile,
     register,
+    usage,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "publish",
     "reconcile",
     "register",
+    "usage",
 ]
