@@ -10,7 +10,7 @@ from audit.seals import Leaf
 from inference.contract import canonical
 from inference.contract.events import TABLE
 
-_WRITER, _NUMBER, _AT = (canonical.ORDER.index(name) for name in ("writer", "writer_seq", "at"))
+_NUMBER, _AT = canonical.ORDER.index("writer_seq"), canonical.ORDER.index("at")
 OF_WRITER = "WHERE writer = %s AND writer_seq > 0 AND writer_seq BETWEEN %s AND %s ORDER BY writer_seq, at LIMIT %s"
 
 
@@ -34,16 +34,16 @@ def rows(
                 yield bytes(row)[:-1]
 
 
-def leaf_of(row: bytes) -> Leaf:
+def leaf_of(row: bytes, writer: str) -> Leaf:
     """The row of `rows` as a leaf."""
     fields = row.split(b"\t", _AT + 1)
     try:
         at = canonical.time(fields[_AT]).decode()
     except canonical.NotCanonical:
         at = ""
-    return Leaf(fields[_WRITER].decode(), int(fields[_NUMBER]), at, merkle.leaf(content(row)))
+    return Leaf(writer, int(fields[_NUMBER]), at, merkle.leaf(content(row)))
 
 
 def leaves_of(writer: str, first: int, last: int, most: int) -> Iterator[Leaf]:
     """What the register has of these numbers of a writer, ascending; a number that it has twice comes twice."""
-    return map(leaf_of, rows(OF_WRITER, [writer, first, last, most]))
+    return (leaf_of(row, writer) for row in rows(OF_WRITER, [writer, first, last, most]))
