@@ -49,6 +49,9 @@ class Operation(StrEnum):
     BODY_READ = "body.read"
     BODIES_ERASED = "body.erased"
     BODIES_DROPPED = "body.dropped"
+    BODIES_RELEASED = "body.released"
+    SQL_READER_ADMITTED = "sql_reader.admitted"
+    SQL_READER_DISMISSED = "sql_reader.dismissed"
     # catalogue
     MODEL_CREATED = "model.created"
     VERSION_CREATED = "version.created"

@@ -69,6 +69,7 @@ class Permission(StrEnum):
     AUDIT_EXPORT = "audit.export"
     AUDIT_BODY_READ = "audit_body.read"
     AUDIT_BODY_ERASE = "audit_body.erase"
+    AUDIT_BODY_RELEASE = "audit_body.release"
 
 
 class Role(TextChoices):

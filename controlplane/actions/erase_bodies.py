@@ -27,6 +27,7 @@ def erase_bodies(project: Project, *, person: str, actor: Actor, reason: str) ->
         )
     pair.private, pair.shredded_at = Sealed(""), timezone.now()
     pair.save(update_fields=["private", "shredded_at", "updated_at"])
+    pair.released.all().delete()
     record(
         Operation.BODIES_ERASED, actor=actor, target=Target("person", person, person), kind="security",
         project=project.name, reason=reason, detail={"key": str(pair.pk)},

@@ -55,7 +55,7 @@ def read_bodies(event: Event, *, actor: Actor, reason: str) -> list[Read]:
 
 
 def _read(body: bodies.Stored, event: Event) -> Read:
-    condition, content = _opened(body)
+    condition, content = opened(body)
     matches = None
     if condition is Condition.READABLE and body.mode == FULL and not body.truncated:
         digest = event.input_digest if body.side == INPUT else event.output_digest
@@ -66,7 +66,8 @@ def _read(body: bodies.Stored, event: Event) -> Read:
     )  # fmt: skip
 
 
-def _opened(body: bodies.Stored) -> tuple[Condition, bytes]:
+def opened(body: bodies.Stored) -> tuple[Condition, bytes]:
+    """Whether it can be read, and its content if so."""
     pair = BodyKey.objects.filter(pk=body.key_id, project__name=body.project).first()
     if pair is None:
         return Condition.UNREADABLE, b""

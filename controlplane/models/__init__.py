@@ -14,7 +14,7 @@ from .alerts import (
     Silence,
 )
 from .answers import RememberedAnswer
-from .bodies import BodyKey
+from .bodies import BodyKey, ReleasedText, SqlReader
 from .budgets import BudgetAccount, BudgetLine, BudgetParty, BudgetSlice
 from .catalog import Model, ModelVersion
 from .deployments import Deployment, DeploymentStatus, Replica, ReplicaTransition
@@ -53,6 +53,7 @@ __all__ = [
     "Notice",
     "Project",
     "RefreshToken",
+    "ReleasedText",
     "RememberedAnswer",
     "Replica",
     "ReplicaTransition",
@@ -62,6 +63,7 @@ __all__ = [
     "ServiceAccount",
     "SignInAttempts",
     "Silence",
+    "SqlReader",
     "Usage",
     "UsageProgress",
     "User",

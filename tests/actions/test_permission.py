@@ -15,6 +15,7 @@ from audit.models import Event
 from audit.record import Actor
 from controlplane import attempts
 from controlplane.actions.acknowledge_alert import acknowledge_alert
+from controlplane.actions.admit_sql_reader import admit_sql_reader
 from controlplane.actions.cancel_export import cancel_export
 from controlplane.actions.change_alert_rule import change_alert_rule
 from controlplane.actions.change_api_key import change_api_key
@@ -38,6 +39,7 @@ from controlplane.actions.delete_channel import delete_channel
 from controlplane.actions.delete_deployment import delete_deployment
 from controlplane.actions.delete_route import delete_route
 from controlplane.actions.disable_user import disable_user
+from controlplane.actions.dismiss_sql_reader import dismiss_sql_reader
 from controlplane.actions.download_export import download_export
 from controlplane.actions.enable_user import enable_user
 from controlplane.actions.end_session import end_session, end_sessions
@@ -46,6 +48,7 @@ from controlplane.actions.erase_bodies import erase_bodies
 from controlplane.actions.grant_role import grant_role
 from controlplane.actions.issue_password import issue_password
 from controlplane.actions.read_bodies import read_bodies
+from controlplane.actions.release_bodies import release_bodies
 from controlplane.actions.remove_limit import remove_limit
 from controlplane.actions.request_export import request_export
 from controlplane.actions.retire_version import retire_version
@@ -63,7 +66,7 @@ from controlplane.actions.set_route import change_route, create_route
 from controlplane.actions.try_channel import try_channel
 from controlplane.actions.unlock_user import unlock_user
 from controlplane.errors import NotAllowed
-from controlplane.models import BodyKey, ManagementToken, Model, User
+from controlplane.models import BodyKey, ManagementToken, Model, SqlReader, User
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -151,6 +154,19 @@ ATTEMPTS: dict[str, Callable[[Actor], Any]] = {
         factories.BindingFactory(user=factories.UserFactory()), actor=actor, reason="r"
     ),
     "rotate_master_key": _rotate,
+    "release_bodies": lambda actor: release_bodies(
+        factories.ProjectFactory(),
+        since=timezone.now(),
+        until=timezone.now(),
+        days=1,
+        now=timezone.now(),
+        actor=actor,
+        reason="r",
+    ),
+    "admit_sql_reader": lambda actor: admit_sql_reader("pg_monitor", actor=actor),
+    "dismiss_sql_reader": lambda actor: dismiss_sql_reader(
+        SqlReader.objects.create(role="r", project=None), actor=actor, reason="r"
+    ),
     "read_bodies": lambda actor: read_bodies(_an_event(), actor=actor, reason="r"),
     "erase_bodies": lambda actor: erase_bodies(_kept().project, person="dora", actor=actor, reason="r"),
     "end_session": lambda actor: end_session(factories.SessionFactory(), actor=actor, reason="r"),

@@ -12,6 +12,7 @@ from controlplane.actions.delete_channel import delete_channel
 from controlplane.actions.delete_deployment import delete_deployment
 from controlplane.actions.delete_route import delete_route
 from controlplane.actions.disable_user import disable_user
+from controlplane.actions.dismiss_sql_reader import dismiss_sql_reader
 from controlplane.actions.erase_bodies import erase_bodies
 from controlplane.actions.issue_password import issue_password
 from controlplane.actions.remove_limit import remove_limit
@@ -21,7 +22,7 @@ from controlplane.actions.revoke_role import revoke_role
 from controlplane.actions.revoke_token import revoke_token
 from controlplane.actions.scale_deployment import scale_deployment
 from controlplane.errors import Invalid
-from controlplane.models import ManagementToken
+from controlplane.models import ManagementToken, SqlReader
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +41,7 @@ ENDINGS: dict[str, Callable[..., Any]] = {
     "revoke_role": lambda **by: revoke_role(factories.BindingFactory(user=factories.UserFactory()), **by),
     "delete_alert_rule": lambda **by: delete_alert_rule(factories.AlertRuleFactory(), **by),
     "delete_channel": lambda **by: delete_channel(factories.ChannelFactory(), **by),
+    "dismiss_sql_reader": lambda **by: dismiss_sql_reader(SqlReader.objects.create(role="r", project=None), **by),
     "erase_bodies": lambda **by: erase_bodies(factories.BodyKeyFactory(person="dora").project, person="dora", **by),
     "scale_to_zero": lambda **by: scale_deployment(factories.DeploymentFactory(replicas=2), replicas=0, **by),
 }

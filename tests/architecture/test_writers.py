@@ -14,6 +14,7 @@ WRITERS = {
     "workers/tasks/nodes.py": "machines as their heartbeat tells of them",
     "workers/exports.py": "how far exports are",
     "workers/tasks/usage.py": "the register rolled up, and how far it is",
+    "workers/tasks/register.py": "forgets released texts",
     "workers/tasks/answers.py": "forgets remembered answers",
     "monitoring/rounds.py": "alerts, their history, the state of rules, and the outbox",
     "monitoring/outbox.py": "deliveries, their tries, and broken channels",

@@ -7,6 +7,7 @@ from django.utils import timezone
 from audit import body_partitions
 from audit.partitions import ensure_partitions
 from controlplane.database_rights import owner_alias
+from controlplane.models import ReleasedText
 from workers import sealing  # noqa: F401 - begins when the worker does
 from workers.body_retention import drop_old_bodies
 
@@ -20,5 +21,6 @@ def make_partitions() -> None:
 
 @shared_task
 def drop_bodies() -> None:
-    """Drop contents that are older than they are kept for."""
+    """Drop contents that are older than they are kept for, and released texts whose time is over."""
+    ReleasedText.objects.filter(until__lte=timezone.now()).delete()
     drop_old_bodies(days=settings.BODIES_DAYS, now=timezone.now())
