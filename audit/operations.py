@@ -90,3 +90,5 @@ class Operation(StrEnum):
     EXPORT_CANCELLED = "export.cancelled"
     EXPORT_DOWNLOADED = "export.downloaded"
     EXPORT_FAILED = "export.failed"
+    ACTOR_SUSPENDED = "actor.suspended"
+    SUSPENSION_LIFTED = "suspension.lifted"

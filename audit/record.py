@@ -1,11 +1,15 @@
 """Writing the register from the control plane: one function, called by every action inside its transaction."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from psycopg.types.json import Jsonb
 
 from audit import numbering
@@ -43,6 +47,12 @@ class Target:
 _REGION = os.environ.get("SIGNALBOX_REGION", "")
 
 
+@cache
+def _watch() -> Callable[[Operation, Actor, dict[str, Any] | None], None]:
+    found: Callable[[Operation, Actor, dict[str, Any] | None], None] = import_string(settings.REGISTER_WATCH)
+    return found
+
+
 def record(
     operation: Operation,
     *,
@@ -59,8 +69,9 @@ def record(
     """Append one event in the current transaction: it is there if and only if the change it tells of is.
 
     `changes` maps a field to ``[before, after]`` and never holds a secret. Raises ValueError for an unregistered
-    operation.
+    operation, and whatever `settings.REGISTER_WATCH` raises for an abnormal one.
     """
+    _watch()(Operation(operation), actor, detail)
     numbered = numbering.next_number(connection)
     event = Event(
         id=uuid7(),

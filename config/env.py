@@ -1,8 +1,10 @@
 """The environment of this instance; typed reading itself stands on the lowest floor, where the gateway reads it too."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
+from audit.watch import Threshold
 from inference.contract.environment import (
     BadEnvironment,
     boolean,
@@ -30,6 +32,7 @@ __all__ = [
     "seconds",
     "secret",
     "text",
+    "threshold",
     "words",
 ]
 
@@ -39,6 +42,17 @@ ROOT = Path(__file__).resolve().parent.parent
 def words(name: str, default: str = "") -> list[str]:
     """A comma-separated list."""
     return [word for part in text(name, default).split(",") if (word := part.strip())]
+
+
+def threshold(name: str, default: str) -> Threshold | None:
+    """``30/60``: at most 30 in any 60 minutes; None for ``off``. Raises `BadEnvironment`."""
+    written = text(name, default) or default
+    if written == "off":
+        return None
+    most, _, minutes = written.partition("/")
+    if not (most.isdecimal() and minutes.isdecimal() and int(minutes)):
+        raise BadEnvironment(f"{name} is {written!r}: write how many in how many minutes, such as {default}, or off")
+    return Threshold(int(most), timedelta(minutes=int(minutes)))
 
 
 def home() -> Path:

@@ -1,10 +1,12 @@
 """Django's settings: one page. What each SIGNALBOX_* variable means stands in docs/configuration.md."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from django.templatetags.static import static
 from django.urls import reverse, reverse_lazy
 
+from audit.watch import Rule
 from config import env
 from config.databases import celery_broker, django_database
 
@@ -56,7 +58,9 @@ MIDDLEWARE = [
     "controlplane.middleware.request_id_middleware",
     "controlplane.middleware.last_seen_middleware",
     "controlplane.middleware.one_time_password_middleware",
+    "controlplane.middleware.refusals_middleware",
     "controlplane.middleware.scope_middleware",
+    "controlplane.middleware.suspension_middleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -89,7 +93,19 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # People, and what they may see.
 REGISTER_REACH = "controlplane.access.register.register_reach"
+REGISTER_WATCH = "controlplane.guard.watch"
 REGISTER_EXPORT = "controlplane.access.register.may_export"
+# What is abnormal, as most/minutes; "off" does not watch. docs/configuration.md has the reasons.
+GUARD = {
+    Rule.EXPORTS: env.threshold("SIGNALBOX_GUARD_EXPORTS", "30/60"),
+    Rule.ROWS_EXPORTED: env.threshold("SIGNALBOX_GUARD_ROWS_EXPORTED", "50000000/1440"),
+    Rule.DELETIONS: env.threshold("SIGNALBOX_GUARD_DELETIONS", "100/10"),
+    Rule.KEYS_REVOKED: env.threshold("SIGNALBOX_GUARD_KEYS_REVOKED", "200/10"),
+    Rule.BODY_READS: env.threshold("SIGNALBOX_GUARD_BODY_READS", "200/60"),
+    Rule.REFUSALS: env.threshold("SIGNALBOX_GUARD_REFUSALS", "1000/5"),
+}
+GUARD_SUSPENSION = timedelta(minutes=env.integer("SIGNALBOX_GUARD_SUSPENSION_MINUTES", 30, lowest=1))
+
 AUTH_USER_MODEL = "controlplane.User"
 AUTHENTICATION_BACKENDS = ["controlplane.passwords.PasswordBackend"]
 # The first one hashes; a hash of another one, or of weaker parameters, is renewed at the next sign-in.

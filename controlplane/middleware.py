@@ -3,12 +3,17 @@
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
-from controlplane import actors, last_seen
+from audit.record import Actor
+from controlplane import actors, guard, last_seen
 from controlplane.access import scope
+from controlplane.access.asking import standing_in
+from controlplane.access.standing import standing_of
+from controlplane.actions.suspend_actor import suspend_actor
+from controlplane.roles import Permission, reach
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
@@ -46,6 +51,42 @@ def scope_middleware(handle: Handler) -> Handler:
             return handle(request)
 
     return middleware
+
+
+def suspension_middleware(handle: Handler) -> Handler:
+    """Who is suspended is shown why on every page of the console; the API says so itself. Only the way out is open."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        console = reverse("admin:index")
+        ways_out = {reverse(f"admin:{name}") for name in ("logout", "jsi18n", "theme")}
+        if request.path.startswith(console) and request.path not in ways_out and request.user.is_authenticated:
+            until = standing_in(request).suspended_until
+            if until:
+                return render(request, "console/suspended.html", {"until": until}, status=403)
+        return handle(request)
+
+    return middleware
+
+
+def refusals_middleware(handle: Handler) -> Handler:
+    """Count who is turned away again and again; who owns the platform may see everything and looks for nothing."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = handle(request)
+        if response.status_code in {403, 404} and getattr(request, "user", None) and request.user.is_authenticated:
+            actor = actors.from_request(request, source="ui")
+            if not _owns(request, actor):
+                verdict = guard.count_refusal(actor, timezone.now())
+                if verdict.refused:
+                    suspend_actor(actor, verdict=verdict)
+        return response
+
+    return middleware
+
+
+def _owns(request: HttpRequest, actor: Actor) -> bool:
+    _who, standing = request.__dict__.get("signalbox_standing", (None, None))
+    return reach(standing or standing_of(actor), Permission.USER_CHANGE).everything
 
 
 def last_seen_middleware(handle: Handler) -> Handler:

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from audit.record import Actor
 from controlplane.access.standing import standing_of
 from controlplane.errors import NotAllowed
+from controlplane.guard import suspended_error
 from controlplane.models import Project
 from controlplane.roles import Permission, decide
 
@@ -20,10 +21,13 @@ def require(actor: Actor, permission: Permission, project: Project | None = None
 
     Asked anew each time, so that taking the right away works at once.
     """
-    decision = decide(standing_of(actor), permission, project.pk if project else None)
+    standing = standing_of(actor)
+    decision = decide(standing, permission, project.pk if project else None)
     if not decision.allowed:
         where = project.name if project else "the platform"
         logger.info("refused: %s %s, %s on %s: %s", actor.type, actor.id, permission, where, decision.reason)
+        if standing.suspended_until:
+            raise suspended_error(standing.suspended_until)
         raise refusal(permission)
 
 

@@ -5,6 +5,7 @@
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal, NamedTuple
 from uuid import UUID
@@ -123,6 +124,8 @@ class Standing:
     superuser: bool = False
     """break-glass: a platform owner whatever the bindings say"""
     grants: frozenset[Grant] = frozenset()
+    suspended_until: datetime | None = None
+    """the guard's answer to something abnormal: until then they hold nothing"""
 
 
 class Reason(StrEnum):
@@ -133,6 +136,7 @@ class Reason(StrEnum):
     ROLE_ON_PLATFORM = "role_on_platform"
     ROLE_ON_PROJECT = "role_on_project"
     NOT_SIGNED_IN = "not_signed_in"
+    SUSPENDED = "suspended"
     NO_ROLE_HERE = "no_role_here"
     ROLE_LACKS_PERMISSION = "role_lacks_permission"
 
@@ -146,8 +150,8 @@ def decide(standing: Standing, permission: Permission, project: UUID | None) -> 
     """May they do this to something of the project? None is the platform: a role on a project does not reach it."""
     if standing.kind == "system":
         return Decision(True, Reason.SYSTEM)
-    if standing.kind == "anonymous":
-        return Decision(False, Reason.NOT_SIGNED_IN)
+    if standing.kind == "anonymous" or standing.suspended_until:
+        return Decision(False, Reason.SUSPENDED if standing.suspended_until else Reason.NOT_SIGNED_IN)
     if standing.superuser:
         return Decision(True, Reason.SUPERUSER)
     here = [grant for grant in standing.grants if grant.project in {None, project}]

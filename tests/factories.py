@@ -32,6 +32,7 @@ from controlplane.models import (
     ServiceAccount,
     Silence,
     Usage,
+    Suspension,
     User,
     UserSession,
 )
@@ -308,3 +309,19 @@ class ExportFactory(DjangoModelFactory[Export]):
     requester_type = "system"
     requester_id = "test"
     requester_name = "test"
+
+
+class SuspensionFactory(DjangoModelFactory[Suspension]):
+    """Of somebody who is not there, for half an hour."""
+
+    class Meta:
+        model = Suspension
+
+    actor_type = "user"
+    actor_id = "0"
+    actor_name = "somebody"
+    rule = "deletions"
+    count = 101
+    most = 100
+    window_seconds = 600
+    until = factory.LazyFunction(lambda: timezone.now() + timedelta(minutes=30))

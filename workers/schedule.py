@@ -34,6 +34,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "deliver": _every(DELIVER_SECONDS, "workers.tasks.alerts.deliver_messages"),
     "samples": {"task": "workers.tasks.alerts.keep_samples", "schedule": crontab(minute="47")},
     "usage": _every(USAGE_SECONDS, "workers.tasks.usage.roll_up"),
+    "forget-acts": {"task": "workers.tasks.guard.forget_acts", "schedule": crontab(minute="41")},
     "forget-answers": {"task": "workers.tasks.answers.forget_answers", "schedule": crontab(minute="37")},
     "partitions": {"task": "workers.tasks.register.make_partitions", "schedule": crontab(hour="2", minute="17")},
     "old-bodies": {"task": "workers.tasks.register.drop_bodies", "schedule": crontab(hour="3", minute="17")},

@@ -33,6 +33,7 @@ from controlplane.models import (
     ServiceAccount,
     Silence,
     Usage,
+    Suspension,
     User,
     UserSession,
 )
@@ -94,6 +95,7 @@ SIGHTS: dict[type[models.Model], Sight] = {
     Node: Sight(Permission.NODE_READ, _of_the_platform),
     Usage: Sight(Permission.USAGE_READ, _owned("project")),
     UserSession: Sight(Permission.USER_CHANGE, _of_the_platform),
+    Suspension: Sight(Permission.USER_READ, _of_the_platform),
 }
 
 

@@ -4,8 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Subquery
+from django.utils import timezone
+
 from audit.record import Actor
-from controlplane.models import ServiceAccount, User
+from controlplane.models import ServiceAccount, Suspension, User
 from controlplane.roles import Grant, Role, Standing
 
 SYSTEM = Standing(kind="system")
@@ -19,12 +22,21 @@ def standing_of(actor: Actor) -> Standing:
         case "system":
             return SYSTEM
         case "user":
-            rows = list(User.objects.filter(pk=actor.id, is_active=True).values_list("is_superuser", *_BINDINGS))
-            return Standing("user", rows[0][0], _grants(row[1:] for row in rows)) if rows else ANONYMOUS
+            people = User.objects.filter(pk=actor.id, is_active=True).annotate(suspended=_suspended(actor))
+            rows = list(people.values_list("is_superuser", "suspended", *_BINDINGS))
+            return Standing("user", rows[0][0], _grants(row[2:] for row in rows), rows[0][1]) if rows else ANONYMOUS
         case "service_account":
-            bindings = list(ServiceAccount.objects.filter(pk=actor.id, is_active=True).values_list(*_BINDINGS))
-            return Standing("service_account", grants=_grants(bindings)) if bindings else ANONYMOUS
+            machines = ServiceAccount.objects.filter(pk=actor.id, is_active=True).annotate(suspended=_suspended(actor))
+            rows = list(machines.values_list("suspended", *_BINDINGS))
+            grants = _grants(row[1:] for row in rows)
+            return Standing("service_account", grants=grants, suspended_until=rows[0][0]) if rows else ANONYMOUS
     return ANONYMOUS
+
+
+def _suspended(actor: Actor) -> Subquery:
+    """Until when, in the same query."""
+    active = Suspension.objects.active(timezone.now()).filter(actor_type=actor.type, actor_id=actor.id)
+    return Subquery(active.order_by("-until").values("until")[:1])
 
 
 def _grants(rows: Iterable[tuple[Any, ...]]) -> frozenset[Grant]:

@@ -13,6 +13,7 @@ from controlplane.admin import (
     roles,
     routes,
     usage,
+    suspensions,
     users,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "roles",
     "routes",
     "usage",
+    "suspensions",
     "users",
 ]

@@ -21,8 +21,10 @@ from unfold.admin import ModelAdmin
 from controlplane import actors, shown_once
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
+from controlplane.actions.suspend_actor import suspend_actor
 from controlplane.errors import Refused
 from controlplane.forms.base import ActionForm
+from controlplane.guard import Abnormal
 from controlplane.models import Project
 from controlplane.roles import Permission, decide, reach
 
@@ -243,5 +245,7 @@ def attempt(request: HttpRequest, form: ActionForm) -> Any:
     try:
         return form.perform(actors.from_request(request, source="ui"))
     except Refused as error:
+        if isinstance(error, Abnormal):
+            suspend_actor(error.actor, verdict=error.verdict)
         form.refuse(error)
         return None

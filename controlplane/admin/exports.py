@@ -14,10 +14,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from controlplane import actors, downloads
+from controlplane.actions.suspend_actor import suspend_actor
 from controlplane.admin.base import ConsoleAdmin, Verb
 from controlplane.badges import badge
 from controlplane.errors import NotAllowed, Refused
 from controlplane.forms.exports import CancelExportForm, ExportForm
+from controlplane.guard import Abnormal
 from controlplane.lifecycle import ExportState
 from controlplane.models import Export
 from controlplane.roles import Permission
@@ -105,6 +107,8 @@ class ExportAdmin(ConsoleAdmin):
                 request, export, request.GET.get("ticket", ""), actor=actors.from_request(request, source="ui")
             )
         except NotAllowed as exc:
+            if isinstance(exc, Abnormal):
+                suspend_actor(exc.actor, verdict=exc.verdict)
             raise PermissionDenied(exc.message) from exc
         except Refused as exc:
             return HttpResponse(exc.message, status=400, content_type="text/plain; charset=utf-8")

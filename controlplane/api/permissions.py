@@ -6,6 +6,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from controlplane.access.asking import standing_in
+from controlplane.guard import suspended_error
 from controlplane.permissions import refusal
 from controlplane.roles import Permission, reach
 
@@ -20,6 +21,8 @@ class Permitted(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         if not request.user.is_authenticated:
             return False
+        if until := standing_in(request).suspended_until:
+            raise suspended_error(until)
         if view.action in {None, "metadata"}:  # a method that the path does not know: 405
             return True
         if view.action in getattr(view, "own", ()):

@@ -25,7 +25,9 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from controlplane import actors, errors
+from controlplane.actions.suspend_actor import suspend_actor
 from controlplane.api import throttling
+from controlplane.guard import Abnormal
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler."""
     request = context["request"]
     set_rollback()
+    if isinstance(exc, Abnormal):
+        suspend_actor(exc.actor, verdict=exc.verdict)
     problem, headers = _describe(_limited(exc, request))
     if problem["status"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("%s %s: %s", request.method, request.path, exc, exc_info=exc)

@@ -23,6 +23,7 @@ from controlplane.api import (
     roles,
     routes,
     usage,
+    suspensions,
 )
 from controlplane.api.schema import openapi
 from controlplane.api.unknown import unknown
@@ -66,6 +67,7 @@ router.register("users", access.Users)
 router.register("sessions", identity.Sessions)
 router.register("tokens", identity.Tokens)
 router.register("service-accounts", identity.ServiceAccounts)
+router.register("suspensions", suspensions.Suspensions)
 router.register("roles", roles.Roles)
 router.register("role-bindings", roles.RoleBindings)
 router.register("alert-rules", alerts.AlertRules)

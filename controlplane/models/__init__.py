@@ -19,6 +19,7 @@ from .budgets import BudgetAccount, BudgetLine, BudgetParty, BudgetSlice
 from .catalog import Model, ModelVersion
 from .deployments import Deployment, DeploymentStatus, Replica, ReplicaTransition
 from .exports import Export
+from .guard import Suspension, WatchedAct
 from .identity import BrowserSession, ManagementToken, RefreshToken, ServiceAccount, SignInAttempts, UserSession
 from .limits import Limit
 from .nodes import Node
@@ -66,6 +67,8 @@ __all__ = [
     "SqlReader",
     "Usage",
     "UsageProgress",
+    "Suspension",
     "User",
     "UserSession",
+    "WatchedAct",
 ]

@@ -14,7 +14,7 @@ from tests.access.world import World
 from tests.api.conftest import Client
 
 OPERATIONS = operations()
-OF_PLATFORM = {"users", "sessions", "roles", "nodes"}
+OF_PLATFORM = {"suspensions", "users", "sessions", "roles", "nodes"}
 """nouns that no project owns"""
 
 

@@ -57,7 +57,10 @@ def permitted(holds: Standing, name: str, world: World) -> bool:
         return decide(holds, needed, None).allowed
     if name in NEEDING or name.endswith(("_changelist", "_add", "_roles")):
         return bool(reach(holds, needed))
-    of_platform = name.startswith("controlplane_user_do_") or name == "controlplane_modelversion_do_price"
+    of_platform = (
+        name.startswith(("controlplane_user_do_", "controlplane_suspension_"))
+        or name == "controlplane_modelversion_do_price"
+    )
     return decide(holds, needed, None if of_platform else world.project.pk).allowed
 
 

@@ -76,6 +76,7 @@ def make(name: str) -> World:
         "deliveries": factories.DeliveryFactory.create(channel=channel, title=f"{name}-delivery"),
         "roles": Role.VIEWER,
         "audit/events": Event.objects.get(pk=event.id),
+        "suspensions": factories.SuspensionFactory.create(actor_name=f"{name}-member"),
         "audit/exports": factories.ExportFactory.create(project=project),
         "audit/requests": event.request_id,
     }

@@ -47,6 +47,7 @@ from controlplane.actions.end_silence import end_silence
 from controlplane.actions.erase_bodies import erase_bodies
 from controlplane.actions.grant_role import grant_role
 from controlplane.actions.issue_password import issue_password
+from controlplane.actions.lift_suspension import lift_suspension
 from controlplane.actions.read_bodies import read_bodies
 from controlplane.actions.release_bodies import release_bodies
 from controlplane.actions.remove_limit import remove_limit
@@ -112,6 +113,7 @@ def _finished(actor: Actor) -> object:
 
 
 ATTEMPTS: dict[str, Callable[[Actor], Any]] = {
+    "lift_suspension": lambda actor: lift_suspension(factories.SuspensionFactory(), actor=actor, reason="r"),
     "request_export": lambda actor: request_export(form=Format.CSV, selection=Selection(), actor=actor),
     "cancel_export": lambda actor: cancel_export(factories.ExportFactory(), actor=actor, reason="r"),
     "download_export": lambda actor: download_export(_finished(actor), "content", actor=actor),

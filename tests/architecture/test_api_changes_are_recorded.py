@@ -55,6 +55,7 @@ def a_token() -> ManagementToken:
 CHANGES: dict[str, Send] = {
     "POST /audit/exports": creation("/audit/exports", lambda: {"filter": {"kind": "management"}}),
     "DELETE /audit/exports/{id}": deletion("audit/exports", factories.ExportFactory),
+    "DELETE /suspensions/{id}": deletion("suspensions", factories.SuspensionFactory),
     "POST /projects": creation("/projects", lambda: {"name": "p"}),
     "PATCH /projects/{id}": change("projects", factories.ProjectFactory, {"title": "new"}),
     "POST /models": creation("/models", lambda: {"name": "m"}),

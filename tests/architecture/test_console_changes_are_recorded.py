@@ -55,6 +55,7 @@ def a_limit() -> Any:
 
 FORMS: dict[str, Form] = {
     "export add": Form(lambda: {"format": "csv"}),
+    "suspension lift": Form(reason, factories.SuspensionFactory),
     "export cancel": Form(reason, factories.ExportFactory),
     "project add": Form(lambda: {"name": "p"}),
     "project change": Form(lambda: {"title": "new"}, factories.ProjectFactory),

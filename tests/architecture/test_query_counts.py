@@ -49,6 +49,7 @@ MAKE: dict[str, Callable[[], Any]] = {
     ),
     "sessions": factories.SessionFactory,
     "service-accounts": lambda: factories.ServiceAccountFactory(project=factories.ProjectFactory()),
+    "suspensions": factories.SuspensionFactory,
     "audit/exports": lambda: factories.ExportFactory(project=factories.ProjectFactory()),
     "alert-rules": lambda: factories.AlertRuleFactory(
         project=(project := factories.ProjectFactory()), deployment=factories.DeploymentFactory(project=project)

@@ -12,6 +12,7 @@ WRITERS = {
     "workers/history.py": "replicas and statuses as observed",
     "workers/reconciler.py": "the row of a deployment whose engines are gone, as its deletion ordered",
     "workers/tasks/nodes.py": "machines as their heartbeat tells of them",
+    "controlplane/guard.py": "what the guard counts",
     "workers/exports.py": "how far exports are",
     "workers/tasks/usage.py": "the register rolled up, and how far it is",
     "workers/tasks/register.py": "forgets released texts",
