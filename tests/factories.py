@@ -31,8 +31,8 @@ from controlplane.models import (
     RouteTarget,
     ServiceAccount,
     Silence,
-    Usage,
     Suspension,
+    Usage,
     User,
     UserSession,
 )

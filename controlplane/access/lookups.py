@@ -32,8 +32,8 @@ from controlplane.models import (
     Route,
     ServiceAccount,
     Silence,
-    Usage,
     Suspension,
+    Usage,
     User,
     UserSession,
 )

@@ -12,8 +12,8 @@ from controlplane.admin import (
     projects,
     roles,
     routes,
-    usage,
     suspensions,
+    usage,
     users,
 )
 
@@ -29,7 +29,7 @@ __all__ = [
     "projects",
     "roles",
     "routes",
-    "usage",
     "suspensions",
+    "usage",
     "users",
 ]

@@ -59,7 +59,8 @@ class SuspensionAdmin(ConsoleAdmin):
 
     def facts(self, subject: Suspension) -> list[tuple[Any, Any]]:
         return [
-            (_("state"), self.shown_state(subject)), (_("who"), subject.actor_name), (_("rule"), self.shown_rule(subject)),
+            (_("state"), self.shown_state(subject)), (_("who"), subject.actor_name),
+            (_("rule"), self.shown_rule(subject)),
             (_("counted"), self.shown_count(subject)), (_("created"), subject.created_at), (_("until"), subject.until),
             (_("lifted"), subject.lifted_at), (_("lifted by"), subject.lifted_by),
         ]  # fmt: skip

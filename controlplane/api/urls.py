@@ -22,8 +22,8 @@ from controlplane.api import (
     nodes,
     roles,
     routes,
-    usage,
     suspensions,
+    usage,
 )
 from controlplane.api.schema import openapi
 from controlplane.api.unknown import unknown
