@@ -36,6 +36,6 @@ def _load(configuration: Configuration) -> None:
         config.load_incluster_config(client_configuration=configuration)
         return
     config.load_kube_config(
-        config_file=settings.KUBECONFIG or _USUAL, context=settings.KUBERNETES_CONTEXT or None,
+        config_file=settings.KUBECONFIG or str(Path(_USUAL).expanduser()), context=settings.KUBERNETES_CONTEXT or None,
         client_configuration=configuration, persist_config=False,
     )  # fmt: skip

@@ -53,6 +53,8 @@ class Cluster(kmock.RawHandler):
         """(verb, group, resource); None: everything"""
         self.used: set[tuple[str, str, str]] = set()
         self.writes: list[str] = []
+        self.changes: list[tuple[str, str]] = []
+        """(user agent, what) of each request that changed anything"""
         self.logs: dict[str, str] = {}
         self.url_text = ""
         self._applied: dict[tuple[str, str], Object] = {}
@@ -105,7 +107,14 @@ class Cluster(kmock.RawHandler):
         elif plan is not None:
             return plan
         with self._guard:
-            return self._serve(request)
+            before = self._state()
+            answer = self._serve(request)
+            if request.method.value != "GET" and self._state() != before:
+                self.changes.append((request.headers.get("User-Agent", ""), self.writes[-1]))
+            return answer
+
+    def _state(self) -> set[tuple[str, str, str]]:
+        return {(*key, it["metadata"]["resourceVersion"]) for key, it in self.objects.items()}
 
     def _serve(self, request: Any) -> Answer:
         if request.resource is None or request.namespace != NAMESPACE:
