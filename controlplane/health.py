@@ -1,20 +1,24 @@
 """``/healthz``, ``/readyz``, ``/version`` and ``/metrics`` of the console: open to all, nothing private in them."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.models import Count
+from django.db.models import Count, Min
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from redis.exceptions import RedisError
 
-from controlplane.lifecycle import ReplicaState
-from controlplane.models import Replica
+from controlplane.access import scope
+from controlplane.alerting.metrics import Severity
+from controlplane.budgets import current_accounts, standings_of
+from controlplane.lifecycle import AlertState, ReplicaState
+from controlplane.models import Alert, ApiKey, Limit, Replica
 from controlplane.publish import redis_client
 
 
@@ -67,21 +71,53 @@ def release() -> str:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus text, from one query."""
+    """Prometheus text: numbers of the whole platform, no names."""
     del request
     registry = CollectorRegistry()
-    registry.register(_Replicas())
+    registry.register(_Figures(_replicas))
+    registry.register(_Figures(_alerts))
+    registry.register(_Figures(_nearest_ends))
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
-class _Replicas:
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        counted = dict(Replica.objects.order_by().values_list("state").annotate(Count("pk")))
-        family = GaugeMetricFamily("signalbox_replicas", "Replicas by state.", labels=["state"])
-        for state in ReplicaState.values:
-            family.add_metric([state], counted.get(state, 0))
-        yield family
+class _Figures:
+    """What a function tells when it is asked."""
+
+    def __init__(self, tell: Callable[[], Iterable[GaugeMetricFamily]]) -> None:
+        self.collect = tell
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         """Nothing to ask when it is registered."""
         return []
+
+
+def _replicas() -> Iterable[GaugeMetricFamily]:
+    counted = dict(Replica.objects.order_by().values_list("state").annotate(Count("pk")))
+    family = GaugeMetricFamily("signalbox_replicas", "Replicas by state.", labels=["state"])
+    for state in ReplicaState.values:
+        family.add_metric([state], counted.get(state, 0))
+    yield family
+
+
+def _alerts() -> Iterable[GaugeMetricFamily]:
+    rows = Alert.objects.filter(ended_at=None).order_by().values_list("state", "severity").annotate(Count("pk"))
+    counted = {(state, severity): count for state, severity, count in rows}
+    family = GaugeMetricFamily("signalbox_alerts", "Open alerts.", labels=["state", "severity"])
+    for state in AlertState.values:
+        for severity in Severity.values:
+            if state != AlertState.INACTIVE:
+                family.add_metric([state, severity], counted.get((state, severity), 0))
+    yield family
+
+
+def _nearest_ends() -> Iterable[GaugeMetricFamily]:
+    """Absent when no key expires and no budget is set."""
+    now = timezone.now()
+    with scope.everything():
+        soonest = ApiKey.objects.filter(revoked_at=None, expires_at__gt=now).aggregate(Min("expires_at"))
+        limits = list(Limit.objects.filter(accounts__ends__gt=now).distinct().prefetch_related(current_accounts()))
+    if (expires := soonest["expires_at__min"]) is not None:
+        days = (expires - now).total_seconds() / 86_400
+        yield GaugeMetricFamily("signalbox_api_key_days_left", "Until the next API key expires.", value=days)
+    if used := [standing.percent for limit in limits for standing in standings_of(limit)]:
+        yield GaugeMetricFamily("signalbox_budget_used_percent", "Of the budget that is used up most.", value=max(used))

@@ -165,6 +165,7 @@ def _take(channel: Channel, delivery: Delivery, now: datetime, lease: float) -> 
         ).message  # fmt: skip
     attempt = DeliveryAttempt.objects.create(delivery=delivery, channel=channel, at=now)
     delivery.attempts += 1
+    delivery.maybe_twice = twice
     Delivery.objects.filter(pk=delivery.pk).update(
         state=DeliveryState.SENDING, attempts=delivery.attempts, maybe_twice=twice, title=message.title[:300],
         lease_until=now + timedelta(seconds=lease), updated_at=now,
@@ -206,7 +207,10 @@ def settle(claimed: Claimed, outcome: Answer | TransportError, now: datetime) ->
             ChannelBreak.objects.filter(channel=claimed.channel).delete()
     elif isinstance(outcome, TransportError) and reason in {Reason.TRY_AGAIN, Reason.THROTTLED}:
         due = now + timedelta(seconds=outcome.retry_after or _backoff(delivery.attempts))
-        Delivery.objects.filter(pk=delivery.pk).update(state=DeliveryState.WAITING, due_at=due, lease_until=None)
+        Delivery.objects.filter(pk=delivery.pk).update(
+            state=DeliveryState.WAITING, due_at=due, lease_until=None,
+            maybe_twice=delivery.maybe_twice or outcome.uncertain,
+        )  # fmt: skip
     else:
         _fail(claimed, reason, text, now)
     return reason

@@ -95,12 +95,12 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "key-expiring", _("An API key expires soon"), "key_days_left", _A.LAST, _C.BELOW, 7, _S.INFO,
         _("Tell its owner, extend it or rotate it on its page."), for_seconds=0, keep_firing_seconds=0,
-        promql="min by (project) (signalbox_api_key_days_left)",
+        promql="signalbox_api_key_days_left",
     ),
     Preset(
         "quota-nearly-used", _("A budget is nearly used up"), "quota_use", _A.LAST, _C.ABOVE, 90, _S.WARNING,
         _("Once it is used up, requests are refused until it renews: raise the budget or tell its users."),
-        for_seconds=0, keep_firing_seconds=0, promql="max by (project) (signalbox_budget_used_percent)",
+        for_seconds=0, keep_firing_seconds=0, promql="signalbox_budget_used_percent",
     ),
     Preset(
         "gpu-use", _("GPU is at its limit"), "gpu_use", _A.AVG, _C.ABOVE, 95, _S.INFO,

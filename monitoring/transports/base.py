@@ -10,17 +10,20 @@ ANSWER_KEPT = 1_000
 class TransportError(Exception):
     """The message was not taken. `permanent`: the channel will refuse every other one too, so it is asked no more.
 
+    `uncertain`: it may have been taken all the same.
     `refused`: this message alone will never be taken. Else it is worth another try, after `retry_after` seconds.
     """
 
     def __init__(
-        self, message: str, *, permanent: bool = False, refused: bool = False, retry_after: float | None = None,
+        self, message: str, *, permanent: bool = False, refused: bool = False, uncertain: bool = False,
+        retry_after: float | None = None,
         status_code: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__(message)
         self.message = message[:ANSWER_KEPT]
         self.permanent = permanent
         self.refused = refused
+        self.uncertain = uncertain
         self.retry_after = retry_after
         self.status_code = status_code
 

@@ -88,7 +88,8 @@ def _send(parts: SplitResult, address: str, body: bytes, headers: Mapping[str, s
         ):  # fmt: skip
             return Response(response.status_code, _read(response, until), _retry_after(response))
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as exc:
-        raise TransportError(f"no answer: {str(exc) or type(exc).__name__}") from None
+        uncertain = not isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout | httpx.InvalidURL)
+        raise TransportError(f"no answer: {str(exc) or type(exc).__name__}", uncertain=uncertain) from None
 
 
 def _trust() -> ssl.SSLContext:

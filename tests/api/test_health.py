@@ -1,16 +1,18 @@
 """The four paths that machines ask."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 from django.db import OperationalError
 from django.test import Client
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
-from tests.factories import ReplicaFactory
+from tests.factories import AlertFactory, ApiKeyFactory, ReplicaFactory
 
 
 @pytest.fixture
@@ -51,10 +53,12 @@ def test_version(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_metrics_count_replicas_in_one_query(client: Client, django_assert_num_queries: Callable[[int], Any]) -> None:
+def test_metrics_count_replicas_in_few_queries(
+    client: Client, django_assert_max_num_queries: Callable[[int], Any]
+) -> None:
     ReplicaFactory()
     ReplicaFactory(state="crash_loop")
-    with django_assert_num_queries(1):
+    with django_assert_max_num_queries(10):
         text = client.get("/metrics").content.decode()
     family = next(family for family in text_string_to_metric_families(text) if family.name == "signalbox_replicas")
     counts = {sample.labels["state"]: sample.value for sample in family.samples}
@@ -64,3 +68,17 @@ def test_metrics_count_replicas_in_one_query(client: Client, django_assert_num_q
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/version", "/metrics", "/api/v1/openapi.json"])
 def test_only_for_reading(client: Client, path: str) -> None:
     assert client.post(path).status_code == 405
+
+
+@pytest.mark.django_db
+def test_metrics_count_open_alerts_by_state_and_severity(client: Client) -> None:
+    AlertFactory(severity="critical")
+    text = client.get("/metrics").content.decode()
+    assert 'signalbox_alerts{severity="critical",state="firing"} 1.0' in text
+    assert 'signalbox_alerts{severity="info",state="nodata"} 0.0' in text
+
+
+@pytest.mark.django_db
+def test_metrics_tell_the_nearest_end_of_a_key(client: Client) -> None:
+    ApiKeyFactory(expires_at=timezone.now() + timedelta(days=3))
+    assert "signalbox_api_key_days_left 2.9" in client.get("/metrics").content.decode()

@@ -31,7 +31,7 @@ class Robot:
         self.secret, self.clock, self.limited = secret, clock, limited
         self.taken: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
-        self.asked = self.penalties = 0
+        self.asked = self.penalties = self.closed_after_taking = 0
         self.behave: list[str] = []
         self._times: list[float] = []
         self._muted_until = 0.0
@@ -86,6 +86,7 @@ class Robot:
         with self._lock:
             self.taken.append(json.loads(body))
         if how == "take and close":
+            self.closed_after_taking += 1
             return None
         return _said(0, "ok")
 
