@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib import admin
 from django.db import connections
 from playwright.sync_api import Page, expect
 
@@ -15,10 +17,6 @@ from tests.console.conftest import browser_of
 from tests.console.pages import url
 
 pytestmark = pytest.mark.browser
-NOUNS = (
-    "model", "deployment", "route", "apikey", "limit", "project", "user", "managementtoken",
-    "rolebinding", "node", "usage",
-)  # fmt: skip
 
 
 @pytest.fixture
@@ -46,21 +44,29 @@ def paths(page: Page) -> list[str]:
     factories.TargetFactory(route__name="chat", deployment=replica.deployment)
     key, alice = factories.ApiKeyFactory(), User.objects.get()
     ManagementToken.objects.create(user=alice, name="t", digest="d")
-    lists = [url(f"controlplane_{noun}_changelist") for noun in NOUNS] + [url("audit_event_changelist")]
-    forms = [url(f"controlplane_{noun}_add") for noun in ("model", "deployment", "route", "apikey", "project", "user")]
+    node, used = factories.NodeFactory(gpus=[{"name": "g"}]), factories.UsageFactory()
+    pages = {f"{model._meta.app_label}_{model._meta.model_name}": page for model, page in admin.site._registry.items()}
+    lists = [url(f"{name}_changelist") for name in pages]
+    forms = [url(f"{name}_add") for name, page in pages.items() if getattr(page, "add_form", None)]
     single = [
         url("controlplane_deployment_change", replica.deployment_id), url("controlplane_apikey_change", key.pk),
         url("controlplane_deployment_do_change", replica.deployment_id), url("controlplane_user_change", alice.pk),
-        url("controlplane_apikey_do_revoke", key.pk),
+        url("controlplane_apikey_do_revoke", key.pk), url("controlplane_node_change", node.pk),
+        url("controlplane_usage_change", used.pk),
     ]  # fmt: skip
     return [url("index"), url("playground"), url("password_change"), *lists, *forms, *single]
 
 
-def test_nothing_is_refused(page: Page, paths: list[str], complaints: list[str]) -> None:
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_nothing_is_refused(
+    live_server: Any, page: Page, paths: list[str], complaints: list[str], language: str
+) -> None:
+    page.context.add_cookies([{"name": settings.LANGUAGE_COOKIE_NAME, "value": language, "url": live_server.url}])
     for path in paths:
         answer = page.goto(path, wait_until="load")
         assert answer is not None
         assert (path, answer.status) == (path, 200)
+        assert page.locator("html").get_attribute("lang") == language, path
         assert "script-src 'self'" in answer.headers["content-security-policy"], path
     assert complaints == []
 

@@ -4,6 +4,7 @@ and gateway, servers break on the way; then all that was written is searched for
 
 import asyncio
 import base64
+import gzip
 import json
 import re
 import secrets
@@ -31,6 +32,7 @@ ANSWER = f"the answer {secrets.token_hex(12)}"
 NOUNS = (
     "models", "versions", "deployments", "replicas", "routes", "api-keys", "limits", "projects", "users", "sessions",
     "tokens", "service-accounts", "role-bindings", "audit/events",
+    "audit/exports", "channels", "deliveries", "alerts", "alert-rules", "silences", "nodes", "usage",
 )  # fmt: skip
 
 
@@ -62,6 +64,7 @@ class Everything:
         self.console = httpx.Client(base_url=at.instance.console_url, timeout=60, trust_env=False)
         self.gateway = httpx.Client(base_url=at.instance.gateway_url, timeout=60, trust_env=False)
         self.token = ""
+        self.exported = b""
 
     def close(self) -> None:
         self.console.close()
@@ -208,6 +211,39 @@ class Everything:
         self.ask("GET", f"/models?access_token={unknown}", status=400)
         self.ask("GET", "/models", headers={"Authorization": f"Bearer {unknown}"}, status=401)
 
+    def channels(self) -> None:
+        """Robots are not asked, because they are outside; a webhook is, where nobody listens."""
+        robot, signing, path, hmac = (new_secret() for _ in range(4))
+        self.planted.plant("token in a robot's URL", robot)
+        self.planted.plant("secret of a robot", f"SEC{signing}")
+        self.planted.plant("URL of a webhook", path)
+        self.planted.plant("secret of a webhook", hmac)
+        off = {"name": "robot", "kind": "dingtalk", "enabled": False, "secret": f"SEC{signing}"}
+        url = f"https://oapi.dingtalk.com/robot/send?access_token={robot}"
+        self.ask("POST", "/channels", json=off | {"url": url}, status=201)
+        self.ask("POST", "/channels", json=off | {"url": f"https://example.com/send?access_token={robot}"}, status=400)
+        hook = {"name": MARK, "kind": "webhook", "url": f"http://127.0.0.1:1/{path}", "secret": hmac}
+        made = self.ask("POST", "/channels", json=hook, status=201)
+        self.ask("POST", f"/channels/{made['id']}/test", json={}, status=202)
+        self.ask("PATCH", f"/channels/{made['id']}", json={"name": f"{MARK}-2"}, status=200)
+
+    def exports(self) -> None:
+        """What is fetched is looked through as it is inside."""
+        for form in ("jsonl", "csv"):
+            made = self.ask("POST", "/audit/exports", json={"format": form}, status=201)
+            until = time.monotonic() + 60
+            while made["state"] != "done" and time.monotonic() < until:
+                time.sleep(0.5)
+                made = self.ask("GET", f"/audit/exports/{made['id']}", status=200)
+            assert made["files"], made
+            for file in made["files"]:
+                found = httpx.get(file["url"], headers={"Authorization": f"Bearer {self.token}"}, trust_env=False)
+                assert found.status_code == 200, found.text
+                content = found.content
+                inside = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+                self.answers.keep(f"export as {form}: {file['name']}", inside)
+                self.exported += inside
+
     def browser(self) -> None:
         own, wrong = new_secret(), new_secret()
         self.planted.plant("password typed into the console", own)
@@ -280,8 +316,8 @@ class Everything:
         self.prompt = self.planted.plant("prompt", f"my secret is {secrets.token_hex(12)}")
         self.planted.plant("answer of a model", ANSWER)
         for part in (
-            self.what_make_up_makes, self.engines, self.people, self.machines, self.keys, self.browser,
-            self.while_servers_break, self.read_everything,
+            self.what_make_up_makes, self.engines, self.people, self.machines, self.keys, self.channels, self.browser,
+            self.while_servers_break, self.exports, self.read_everything,
         ):  # fmt: skip
             part()
 
@@ -290,12 +326,13 @@ def environment(planted: Planted) -> tuple[dict[str, str], dict[str, str]]:
     """Passwords of the servers, and further secrets that processes are given."""
     passwords = {name: planted.plant(f"password in {name}", new_secret()) for name in
                  ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL")}  # fmt: skip
+    hosts = {"SIGNALBOX_WEBHOOK_HOSTS": "127.0.0.1"}
     given = {"HF_TOKEN": f"hf_{new_secret()}"} | {name: make() for name, (_file, make) in SECRETS.items()}
     for name, secret in given.items():
         planted.plant(name, secret)
         if name.endswith("_KEY") and name != "SECRET_KEY":
             planted.plant(name, base64.b64decode(secret).hex())
-    return passwords, given
+    return passwords, given | hosts
 
 
 def prove(proof: Proof, engine: str) -> None:
@@ -311,7 +348,8 @@ def prove(proof: Proof, engine: str) -> None:
         logs = at.logs().encode()
         mark = MARK.encode()
         seen = {
-            "database": mark in database, "Redis": mark in redis, "logs": mark in logs, "answers": answers.hold(mark)
+            "database": mark in database, "Redis": mark in redis, "logs": mark in logs, "answers": answers.hold(mark),
+            "exports": mark in everything.exported,
         }  # fmt: skip
         assert all(seen.values()), f"not seen at all: {seen}"
         found = {
