@@ -128,8 +128,8 @@ class Events(mixins.ListModelMixin, GenericViewSet[Event]):
 
     def filter_queryset(self, queryset: Any) -> Any:
         """With a text these are as much of a QuerySet as pages need."""
+        events = super().filter_queryset(queryset)  # refuses what it does not understand
         selection = self._selection()
-        events = super().filter_queryset(queryset)
         return Found(events, selection) if selection.text else events
 
     def _selection(self) -> Selection:

@@ -12,7 +12,7 @@ from django.db.models import Model, Q, QuerySet, Value
 from django.db.models.functions import Upper
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from django_filters import BooleanFilter, Filter, IsoDateTimeFilter
+from django_filters import BooleanFilter, ChoiceFilter, Filter, IsoDateTimeFilter
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -71,6 +71,8 @@ def _check_form(name: str, text: str, of: Filter | None) -> None:
     """django-filter takes what it cannot read as a flag for no filter, and a time without an offset for some zone's."""
     if isinstance(of, BooleanFilter) and text not in {"true", "false"}:
         raise ValidationError({name: [_("Expected true or false.")]})
+    if isinstance(of, ChoiceFilter) and text not in (names := [str(value) for value, _label in of.extra["choices"]]):
+        raise ValidationError({name: [_("Expected one of: %(names)s.") % {"names": ", ".join(names)}]})
     if isinstance(of, IsoDateTimeFilter) and not _is_moment(text):
         raise ValidationError({name: [_("Expected a time with offset, such as 2027-01-31T08:00:00+08:00.")]})
 

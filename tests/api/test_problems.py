@@ -198,6 +198,11 @@ def test_bad_filter(alice_api: Client, query: str) -> None:
     problem(alice_api.get(f"/audit/events?{query}"), 400, "invalid")
 
 
+def test_filter_names_what_may_be_chosen(alice_api: Client) -> None:
+    answer = alice_api.get("/versions?state=redy")
+    assert answer.json()["errors"][0]["message"] == "Expected one of: available, retired."
+
+
 @pytest.mark.parametrize("query", ["usable=AAA", "usable=1", "usable=True", "usable=", "unused_since=now"])
 def test_filter_that_is_not_understood_is_not_passed_over(alice_api: Client, query: str) -> None:
     body = problem(alice_api.get(f"/api-keys?{query}"), 400, "invalid")

@@ -122,7 +122,20 @@ def gateway_database() -> Iterator[Database]:
         manage = Path(__file__).parents[2] / "manage.py"
         subprocess.run([sys.executable, manage, "migrate", "-v0"], check=True, env={**os.environ, **ours})
         yield Database(ours["DATABASE_URL"], ours["DATABASE_OWNER_URL"])
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        drop_database(server, name)
+
+
+def drop_database(server: "psycopg.Connection[Any]", name: str) -> None:
+    """With whoever is still connected; PostgreSQL's own autovacuum, whom only a superuser ends, is waited for."""
+    for attempt in range(20):
+        try:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        except psycopg.errors.InsufficientPrivilege:
+            if attempt == 19:
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def in_database(url: str, name: str) -> str:

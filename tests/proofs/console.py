@@ -15,7 +15,7 @@ import httpx
 import psycopg
 
 from controlplane.credentials import read_credentials
-from tests.inference.conftest import free_port, in_database
+from tests.inference.conftest import drop_database, free_port, in_database
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,7 +52,7 @@ def console(directory: Path, *, uvicorn: Sequence[str] = (), **environment: str)
             with _serving(env, port, directory / "console.log", uvicorn) as url:
                 yield Console(url, token, urls["DATABASE_URL"], urls["DATABASE_OWNER_URL"])
         finally:
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            drop_database(server, name)
 
 
 def _bootstrapped(env: dict[str, str], credentials: Path) -> str:
