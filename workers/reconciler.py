@@ -217,8 +217,11 @@ def _fence() -> Fence:
     PostgreSQL's clock is the one that all claimants share; it is read while the row is locked.
     """
     with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{LEASE_SECONDS}s'")
-        cursor.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+        cursor.execute(
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint,"
+            " set_config('idle_in_transaction_session_timeout', %s, true)",
+            [f"{LEASE_SECONDS}s"],
+        )
         epoch = int(cursor.fetchone()[0])
     return Fence(epoch, _check_lease)
 

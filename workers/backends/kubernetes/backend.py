@@ -156,6 +156,7 @@ class KubernetesBackend:
 
     def _renew(self, spec: ReplicaSpec, found: Object, fence: Fence) -> None:
         """Everything as it should be. Where nobody changed anything, this changes nothing either."""
+        self._renewed[spec.name] = self.clock() + LONGEST_WAIT  # should it be refused
         self._apply_dependents(spec, found, fence)
         same = _with_epoch(manifests.deployment(spec, self.place), _epoch(found))
         self._unless_changed(found, fence, lambda exactly: self.api.apply(same, exactly=exactly))
@@ -173,11 +174,10 @@ class KubernetesBackend:
             manifests.secret(spec, self.place, manifests.environment(spec)),
             manifests.service(spec, self.place),
         ]
-        fence.check()
-        for manifest in shared:
-            self.api.apply(manifests.owned(manifest, owners))
-        for manifest in single:
-            self.api.apply(manifests.owned(manifest, [own]))
+        wanted = [*((it, owners) for it in shared), *((it, {own}) for it in single)]
+        for manifest, belongs_to in wanted:
+            fence.check()
+            self.api.apply(manifests.owned(manifest, belongs_to))
 
     def _check(self, found: Object, replica: str, fence: Fence) -> None:
         """Raise unless it is this replica's Deployment and nobody of higher rank has written it."""

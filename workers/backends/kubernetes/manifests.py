@@ -133,8 +133,8 @@ def gpus(spec: ReplicaSpec) -> int:
         return 0
     found = 1
     for name in _PARALLEL:
-        value = spec.engine_args.get(name, 1)
-        found *= value if isinstance(value, int) and value > 0 else 1
+        told = str(spec.engine_args.get(name, 1))  # vLLM takes "4" for 4
+        found *= max(1, int(told)) if told.isdecimal() else 1
     return found
 
 

@@ -83,7 +83,7 @@ def test_same_spec_same_manifests() -> None:
 @pytest.mark.parametrize(
     ("args", "count"),
     [({}, "1"), ({"tensor-parallel-size": 4}, "4"), ({"tensor-parallel-size": 2, "pipeline-parallel-size": 2}, "4"),
-     ({"tensor-parallel-size": "four"}, "1")],
+     ({"tensor-parallel-size": "four"}, "1"), ({"tensor-parallel-size": "2"}, "2"), ({"tensor-parallel-size": 0}, "1")],
 )  # fmt: skip
 def test_gpus_are_what_the_engine_spreads_over(args: dict[str, Any], count: str) -> None:
     assert container(pod_spec(engine_args=args))["resources"]["limits"] == {"nvidia.com/gpu": count}

@@ -172,7 +172,7 @@ def test_lower_epoch_writes_nothing(backend: KubernetesBackend, cluster: Cluster
 
 def test_lost_claim_stops_between_two_writes(backend: KubernetesBackend, cluster: Cluster) -> None:
     """After each number of checks: whatever has been done by then, no pod was started."""
-    for allowed in range(3):
+    for allowed in range(7):
         cluster.objects.clear()
         cluster._applied.clear()
         checks = iter(range(100))
@@ -194,7 +194,7 @@ def test_leader_that_slept_does_not_start_what_another_ended(backend: Kubernetes
     checks = iter(range(100))
 
     def check() -> None:
-        if next(checks) == 2:  # before taking the pause away
+        if next(checks) == 6:  # before taking the pause away
             asleep.set()
             awake.wait(20)
 
@@ -226,3 +226,14 @@ def test_leader_that_slept_does_not_end_what_another_started(backend: Kubernetes
     error = refusal(lambda: late.delete("web-0", fence=Fence(3, meanwhile)))
     assert error.reason is Obstacle.CONFLICT
     assert len(cluster.of("deployments")) == 1
+
+
+def test_refused_renewal_is_not_repeated_at_once(backend: KubernetesBackend, cluster: Cluster) -> None:
+    backend.apply(pod_spec())
+    late = KubernetesBackend(backend.api, backend.place, chance=lambda: 0.0)
+    late.observe()
+    cluster.refuse = lambda it: failure(403, "Forbidden", "no") if it.method.value == "PATCH" else None
+    assert refusal(lambda: late.apply(pod_spec())).reason is Obstacle.FORBIDDEN
+    cluster.used.clear()
+    late.apply(pod_spec())
+    assert not cluster.used
