@@ -7,7 +7,7 @@ from uuid import UUID
 
 import django_filters
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import mixins, serializers
@@ -19,7 +19,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from audit import guard
 from audit.finding import FACETS_OVER, Found, Selection, facets
-from audit.models import Event
+from audit.models import Event, Seal
 from audit.operations import Operation
 from audit.story import Stage, of_request, tell
 
@@ -193,3 +193,38 @@ class Requests(GenericViewSet[Event]):
         if not events:
             raise NotFound
         return Response(StoryShown({"request_id": pk, "steps": tell(events), "events": events}).data)
+
+
+class SealShown(serializers.ModelSerializer[Seal]):
+    """One seal: what binds the entries of about a second. Its fields are told in docs/register.md."""
+
+    ranges = serializers.ListField(child=serializers.ListField(), read_only=True)
+    gaps = serializers.ListField(child=serializers.ListField(), read_only=True)
+    root = Digest(read_only=True)  # type: ignore[assignment]
+    prev = Digest(read_only=True)
+    hash = Digest(read_only=True)
+
+    class Meta:
+        model = Seal
+        fields = [
+            "number", "epoch", "sealed_at", "ranges", "gaps", "count", "total", "first_at", "last_at", "root",
+            "prev", "hash",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+@extend_schema(tags=["audit"])
+class Seals(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Seal]):
+    """What binds the register, newest first: hashes and counts, nothing of any entry."""
+
+    permissions = {"list": "audit.read", "retrieve": "audit.read"}
+    serializer_class = SealShown
+    ordering_fields = {"number": "number"}
+    default_ordering = "-number"
+    lookup_value_converter = "int"
+
+    def get_queryset(self) -> QuerySet[Seal]:
+        """All of them, for whoever may read any of the register."""
+        is_reader = not getattr(self, "swagger_fake_view", False) and guard.may_read(self.request)
+        seals = Seal.objects.all() if is_reader else Seal.objects.none()
+        return seals.defer("leaves").annotate(id=F("number"))

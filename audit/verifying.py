@@ -105,6 +105,20 @@ def verify(now: datetime, *, since: datetime | None = None, processes: int = PRO
     return report
 
 
+def verify_slice(first: int, last: int, now: datetime) -> Report:
+    """These seals and their rows, all checkpoints, and at the register's end what no seal binds."""
+    report = Report()
+    _verify_chain(report, first, last)
+    _verify_checkpoints(report, first, last)
+    if first <= last:
+        report.rows, failures = verify_rows(first, last)
+        report.failures += failures
+    if not Seal.objects.filter(number__gt=last).exists():
+        _verify_nothing_else(report, now)
+    report.failures.sort()
+    return report
+
+
 def _first_since(since: datetime) -> int:
     found = Seal.objects.filter(last_at__gte=since).order_by("number").values_list("number", flat=True).first()
     last = Seal.objects.values_list("number", flat=True).first()
@@ -136,10 +150,10 @@ def fields_of(seal: Seal) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _verify_chain(report: Report, first: int) -> None:
+def _verify_chain(report: Report, first: int, until: int = LAST_NUMBER) -> None:
     before = Seal.objects.filter(number=first - 1).first()
     number, prev, total = first, bytes(before.hash) if before else FIRST_PREV, before.total if before else 0
-    for seal in _slim(Seal.objects.filter(number__gte=first)):
+    for seal in _slim(Seal.objects.filter(number__range=(first, until))):
         report.seals += 1
         if seal.number != number:
             report.failures.append(
@@ -167,7 +181,7 @@ def _wrong(seal: Seal, prev: bytes, total: int) -> str:
 # checkpoints
 
 
-def _verify_checkpoints(report: Report, first: int) -> None:
+def _verify_checkpoints(report: Report, first: int, until: int = LAST_NUMBER) -> None:
     last_seal = Seal.objects.only("number").first()
     newest = last_seal.number if last_seal else 0
     for place, line in enumerate(_lines(settings.CHECKPOINTS_FILE), 1):
@@ -182,7 +196,10 @@ def _verify_checkpoints(report: Report, first: int) -> None:
             report.failures.append(
                 Failure(newest + 1, -1, What.CUT_TAIL, detail=f"a checkpoint signs seal {number}, the last is {newest}")
             )
-        elif number >= first and not Seal.objects.filter(number=number, hash=bytes.fromhex(fields["hash"])).exists():
+        elif (
+            first <= number <= until
+            and not Seal.objects.filter(number=number, hash=bytes.fromhex(fields["hash"])).exists()
+        ):
             detail = f"the checkpoint of {fields['signed_at']} signs another seal {number}"
             report.failures.append(Failure(number, -1, What.SEAL_EDITED, detail=detail))
 

@@ -14,6 +14,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily
 from redis.exceptions import RedisError
 
+from audit.rolling import is_frozen
+from audit.sealer import lag_seconds
 from controlplane.access import scope
 from controlplane.alerting.metrics import Severity
 from controlplane.budgets import current_accounts, standings_of
@@ -77,6 +79,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     registry.register(_Figures(_replicas))
     registry.register(_Figures(_alerts))
     registry.register(_Figures(_nearest_ends))
+    registry.register(_Figures(_register))
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -121,3 +124,12 @@ def _nearest_ends() -> Iterable[GaugeMetricFamily]:
         yield GaugeMetricFamily("signalbox_api_key_days_left", "Until the next API key expires.", value=days)
     if used := [standing.percent for limit in limits for standing in standings_of(limit)]:
         yield GaugeMetricFamily("signalbox_budget_used_percent", "Of the budget that is used up most.", value=max(used))
+
+
+def _register() -> Iterable[GaugeMetricFamily]:
+    with scope.everything():
+        lag = lag_seconds()
+    name = "signalbox_audit_unsealed_seconds"
+    yield GaugeMetricFamily(name, "Age of the oldest register entry that no seal binds.", value=lag)
+    name = "signalbox_audit_verification_failed"
+    yield GaugeMetricFamily(name, "1 while the register is not as it was written.", value=is_frozen())

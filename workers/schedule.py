@@ -8,6 +8,7 @@ RECONCILE_SECONDS = 2.0
 PUBLISH_SECONDS = 5.0
 PUBLISH_ALL_SECONDS = 300.0
 KEY_USAGE_SECONDS = 60.0
+VERIFY_SECONDS = 60.0
 EXPORT_SECONDS = 3.0
 NODE_SECONDS = 15.0
 SCRAPE_SECONDS = 15.0
@@ -36,6 +37,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "usage": _every(USAGE_SECONDS, "workers.tasks.usage.roll_up"),
     "forget-acts": {"task": "workers.tasks.guard.forget_acts", "schedule": crontab(minute="41")},
     "forget-answers": {"task": "workers.tasks.answers.forget_answers", "schedule": crontab(minute="37")},
+    "verify-register": _every(VERIFY_SECONDS, "workers.tasks.register.verify_register"),
     "partitions": {"task": "workers.tasks.register.make_partitions", "schedule": crontab(hour="2", minute="17")},
     "old-bodies": {"task": "workers.tasks.register.drop_bodies", "schedule": crontab(hour="3", minute="17")},
 }

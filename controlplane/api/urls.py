@@ -6,7 +6,7 @@ from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter
 from rest_framework.routers import SimpleRouter
 
-from audit.api import REQUEST_ID, Events, Requests
+from audit.api import REQUEST_ID, Events, Requests, Seals
 from controlplane.api import (
     access,
     alerts,
@@ -77,6 +77,7 @@ router.register("channels", channels.Channels)
 router.register("deliveries", channels.Deliveries)
 router.register("audit/events", Events)
 router.register("audit/requests", Requests)
+router.register("audit/seals", Seals)
 router.register("audit/exports", exports.Exports)
 
 urlpatterns = [

@@ -58,7 +58,7 @@ def test_metrics_count_replicas_in_few_queries(
 ) -> None:
     ReplicaFactory()
     ReplicaFactory(state="crash_loop")
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(20):
         text = client.get("/metrics").content.decode()
     family = next(family for family in text_string_to_metric_families(text) if family.name == "signalbox_replicas")
     counts = {sample.labels["state"]: sample.value for sample in family.samples}

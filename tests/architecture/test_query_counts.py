@@ -19,10 +19,16 @@ from controlplane.api.urls import router
 from controlplane.models import ManagementToken, RoleBinding
 from tests import factories
 from tests.api.conftest import Client, alice_api  # noqa: F401 - the fixture
+from tests.audit import seals
 
 pytestmark = pytest.mark.django_db
 BASELINE: dict[str, int] = json.loads((Path(__file__).parent / "query_counts.json").read_text())
 MANY = 25
+
+
+def _sealed() -> Any:
+    record(Operation.PROJECT_CREATED, actor=actors.SYSTEM, target=Target("project", "1", "p"))
+    return seals.seal()
 
 
 MAKE: dict[str, Callable[[], Any]] = {
@@ -58,6 +64,7 @@ MAKE: dict[str, Callable[[], Any]] = {
     "silences": lambda: factories.SilenceFactory(rule=factories.AlertRuleFactory()),
     "channels": lambda: factories.ChannelFactory(project=factories.ProjectFactory()),
     "deliveries": factories.DeliveryFactory,
+    "audit/seals": _sealed,
     "audit/events": lambda: record(Operation.PROJECT_CREATED, actor=actors.SYSTEM, target=Target("project", "1", "p")),
 }
 PATHS = sorted(prefix for prefix, view, _name in router.registry if hasattr(view, "list") and view.pagination_class)

@@ -9,6 +9,10 @@ from tests.architecture.test_layout import ROOT, SOURCES
 WRITING = {"save", "create", "bulk_create", "update", "bulk_update", "delete", "get_or_create", "update_or_create"}
 # Who else writes, and what: never what is desired.
 WRITERS = {
+    "audit/sealer.py": "seals, and how far each writer's entries are sealed",
+    "audit/checkpoints.py": "a copy of each checkpoint",
+    "audit/rolling.py": "how far the rolling verification is",
+    "workers/sealing.py": "what keeps the sealer from sealing",
     "workers/history.py": "replicas and statuses as observed",
     "workers/reconciler.py": "the row of a deployment whose engines are gone, as its deletion ordered",
     "workers/tasks/nodes.py": "machines as their heartbeat tells of them",

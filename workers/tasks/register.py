@@ -6,10 +6,17 @@ from django.utils import timezone
 
 from audit import body_partitions
 from audit.partitions import ensure_partitions
+from audit.rolling import verify_next
 from controlplane.database_rights import owner_alias
 from controlplane.models import ReleasedText
 from workers import sealing  # noqa: F401 - begins when the worker does
 from workers.body_retention import drop_old_bodies
+
+
+@shared_task
+def verify_register() -> None:
+    """Verify the next slice of the register."""
+    verify_next(timezone.now())
 
 
 @shared_task
