@@ -12,5 +12,6 @@ telling      who is told of what, and when
 rounds       one tick: gather, evaluate, and write alerts with their outbox in one transaction
 outbox       claims a message of a channel, within what its robot takes
 messages     what people read
+charts       a deployment's last hour as SVG
 transports   how a message reaches DingTalk, WeCom or a webhook
 """

@@ -9,6 +9,10 @@ class MonitoringConfig(AppConfig):
     name = "monitoring"
 
     def ready(self) -> None:
+        from controlplane import charts  # noqa: PLC0415 - models are there only now
+        from monitoring.charts import draw  # noqa: PLC0415
+
+        charts.register(draw)
         post_migrate.connect(_ensure_partitions, sender=self, dispatch_uid="monitoring.partitions")
 
 

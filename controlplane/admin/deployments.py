@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from controlplane import engine_tls, replica_log, replica_sources
+from controlplane import charts, engine_tls, replica_log, replica_sources
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
 from controlplane.admin.base import ConsoleAdmin, Verb
@@ -115,6 +115,7 @@ class DeploymentAdmin(ConsoleAdmin):
     def more_urls(self) -> list[tuple[str, str, Any]]:
         return [
             ("<str:object_id>/live/", "live", self.live),
+            ("<str:object_id>/charts/", "charts", self.charts),
             ("<str:object_id>/replicas/<str:replica>/log/", "log", self.log),
             ("<str:object_id>/replicas/<str:replica>/events/", "events", self.events),
         ]
@@ -149,6 +150,8 @@ class DeploymentAdmin(ConsoleAdmin):
         return {
             **self.live_context(standing_in(request), subject),
             "live_url": self.link("live", subject.pk),
+            "charts": charts.draw(subject),
+            "charts_url": self.link("charts", subject.pk),
             "logs": self._logs(subject),
             "events": self._events(subject),
             "engine_env": shown_env(subject),
@@ -182,6 +185,11 @@ class DeploymentAdmin(ConsoleAdmin):
         return TemplateResponse(
             request, "console/deployment_live.html", self.live_context(standing_in(request), subject)
         )
+
+    def charts(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The charts of the last hour alone."""
+        subject = self.find(request, object_id)
+        return TemplateResponse(request, "console/charts.html", {"charts": charts.draw(subject)})
 
     def log(self, request: HttpRequest, object_id: str, replica: str) -> JsonResponse:
         """The end of one replica's log: ``{"text": …}``, null when there is none on this machine."""
