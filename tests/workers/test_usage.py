@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +16,7 @@ from inference.contract.budgets import Price
 from inference.contract.events import COPY_STATEMENT, Event, pack_copy, pack_row
 from inference.contract.ids import uuid7
 from tests import factories
+from tests.audit import seals as real
 from workers.tasks import usage
 from workers.tasks.usage import roll_up
 
@@ -141,6 +142,19 @@ def test_project_that_nobody_knows_is_counted(db: None) -> None:
     assert (Usage.objects.get().project, Usage.objects.get().project_name) == (None, "gone")
 
 
+def test_what_the_sealer_binds_is_counted_once(project: Project) -> None:
+    """Number 2 waits in a spool and arrives when 3 is counted already."""
+    write(outcome("w", 1), outcome("w", 3))
+    real.seal()
+    roll_up()
+    assert sums()["requests"] == 2
+    write(outcome("w", 2), outcome("w", 4, kind="intent"), outcome("w", 5))
+    real.seal()
+    roll_up()
+    roll_up()
+    assert sums()["requests"] == 4
+
+
 @given(
     tokens=st.lists(
         st.tuples(st.none() | st.integers(0, 2**31 - 1), st.none() | st.integers(0, 2**31 - 1)), min_size=1, max_size=5
@@ -151,8 +165,6 @@ def test_project_that_nobody_knows_is_counted(db: None) -> None:
 def test_cost_is_what_the_gateway_counts(
     tokens: list[tuple[int | None, int | None]], prices: tuple[int, int], db: None
 ) -> None:
-    from django.db import transaction
-
     with transaction.atomic():
         version = factories.VersionFactory(prompt_price_micros=prices[0], completion_price_micros=prices[1])
         commit(*(
