@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from bench.personal_texts import Text, texts
 from inference.masking import Kind
-from inference.masking.kinds import BEGINNING, find, plain
+from inference.masking.kinds import beginnings, find, plain
 
 RECALL, PRECISION = 0.995, 0.99
 
@@ -35,7 +35,8 @@ class Score(NamedTuple):
 def spans(text: str) -> list[tuple[Kind, int, int]]:
     """Where what is masked lies; as `Masker` goes through a text."""
     compared, place, found = plain(text), 0, []
-    while beginning := BEGINNING.search(compared, place):
+    look = beginnings(compared).search
+    while beginning := look(compared, place):
         place = beginning.start() + 1
         if what := find(compared, beginning.start()):
             found.append((what.kind, beginning.start(), what.end))

@@ -1,18 +1,28 @@
 """Contents are kept for some time only; their months go whole, and the register says so. Their events stay."""
 
+import logging
 from datetime import datetime
 
 from django.db import transaction
 
 from audit import body_partitions
+from audit.models import Hold, Verification
 from audit.operations import Operation
 from audit.record import Target, record
 from controlplane.actors import SYSTEM
 from controlplane.database_rights import owner_alias
 
+logger = logging.getLogger(__name__)
+
 
 def drop_old_bodies(*, days: int, now: datetime) -> list[str]:
-    """Drop the months in which nothing is younger than so many days; answers their names."""
+    """Drop the months in which nothing is younger than so many days; answers their names.
+
+    A month holds many projects, so none goes while there is a legal hold, or while the register fails its verification.
+    """
+    if Hold.objects.exists() or Verification.objects.filter(failed_at__isnull=False).exists():
+        logger.info("no contents are dropped: there is a legal hold, or the register fails its verification")
+        return []
     names = body_partitions.due(body_partitions.existing(owner_alias()), now, days)
     if names:
         with transaction.atomic():

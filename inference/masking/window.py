@@ -7,7 +7,7 @@ so many have come; what lies behind is held back, at most `REACH` characters.
 from collections import Counter
 from typing import NamedTuple
 
-from inference.masking.kinds import BEGINNING, LEFT, REACH, Kind, find, plain
+from inference.masking.kinds import LEFT, REACH, Kind, beginnings, find, plain
 
 
 class Masked(NamedTuple):
@@ -42,8 +42,9 @@ class Masker:
         if before <= self._seen:
             return ""
         compared, done = plain(self._text), []
+        look = beginnings(compared).search
         place = looked = self._seen
-        while (beginning := BEGINNING.search(compared, looked)) and beginning.start() < before:
+        while (beginning := look(compared, looked)) and beginning.start() < before:
             looked = beginning.start() + 1
             if found := find(compared, beginning.start()):
                 done += [self._text[place : beginning.start()], found.kind.mask]

@@ -6,7 +6,7 @@ import pytest
 from django.db import connections
 
 from audit import body_partitions
-from audit.models import Event
+from audit.models import Event, Hold
 from controlplane.database_rights import owner_alias
 from workers.body_retention import drop_old_bodies
 
@@ -31,6 +31,9 @@ def test_old_months_are_dropped_and_told() -> None:
     body_partitions.ensure(datetime(2001, 1, 1, tzinfo=UTC), owner_alias())
     made = set(body_partitions.existing(owner_alias()))
     try:
+        hold = Hold.objects.create(of="project", name="alpha", reason="lawsuit", placed_by="alice")
+        assert drop_old_bodies(days=30, now=datetime(2001, 3, 31, tzinfo=UTC)) == []
+        hold.delete()
         dropped = drop_old_bodies(days=30, now=datetime(2001, 3, 31, tzinfo=UTC))
         assert dropped == ["audit_body_2001_01", "audit_body_2001_02"]
         assert made - set(body_partitions.existing(owner_alias())) == set(dropped)
