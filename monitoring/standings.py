@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
+from audit.seal_models import Verification
 from controlplane.alerting.metrics import Of
 from controlplane.budgets import current_accounts, standings_of
 from controlplane.lifecycle import ReplicaState
@@ -63,10 +64,18 @@ def _quota_use(_now: datetime) -> list[Seen]:
     return found
 
 
+def _register_unverified(_now: datetime) -> list[Seen]:
+    """1 while the rolling verification has found what is not settled; nothing before its first round."""
+    register = Subject(Of.REGISTER, "register", "register")
+    failed = Verification.objects.values_list("failed_at", flat=True)
+    return [Seen(register, float(at is not None)) for at in failed]
+
+
 STANDINGS: dict[str, Callable[[datetime], list[Seen]]] = {
     "replicas_not_ready": _replicas_not_ready,
     "replica_crash_looping": _crash_looping,
     "key_days_left": _key_days_left,
     "quota_use": _quota_use,
+    "register_unverified": _register_unverified,
 }
 """by metric; those that no part of this installation tells are missing"""

@@ -90,7 +90,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "register-unverified", _("The register fails its verification"), "register_unverified", _A.LAST, _C.ABOVE, 0,
         _S.CRITICAL, _("Somebody or something changed entries: manage.py verify_audit names the first bad row."),
-        for_seconds=0, keep_firing_seconds=0,
+        for_seconds=0, keep_firing_seconds=0, promql="signalbox_audit_verification_failed",
     ),
     Preset(
         "key-expiring", _("An API key expires soon"), "key_days_left", _A.LAST, _C.BELOW, 7, _S.INFO,

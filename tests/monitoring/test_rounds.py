@@ -6,6 +6,7 @@ from unittest.mock import Mock
 import pytest
 from django.db import connection
 
+from audit.seal_models import Verification
 from controlplane.actions.change_alert_rule import change_alert_rule
 from controlplane.actions.delete_alert_rule import delete_alert_rule
 from controlplane.actors import SYSTEM
@@ -218,3 +219,11 @@ def test_broken_samples_are_an_error_of_the_rule(
     rounds.evaluate(NOW + timedelta(seconds=15))
     assert Alert.objects.get().state == "error"
     assert AlertRuleStatus.objects.get().state == "error"
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_register_that_fails_its_verification_fires_at_once(failed: bool) -> None:
+    kv_rule(metric="register_unverified", aggregation="last", threshold=0)
+    Verification.objects.update_or_create(pk=1, defaults={"failed_at": NOW if failed else None, "failure": "row 7"})
+    rounds.evaluate(NOW)
+    assert Alert.objects.filter(state="firing", subject="register").exists() is failed
