@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -18,7 +19,9 @@ from tests.proofs.proof import Proof
 MOST_GROWTH = 128 * 2**20
 MOST_SLOWDOWN = 2.0
 HEALTHY = 8
-PIECE = chunk(delta("x" * 1000))
+PIECE = chunk(delta("x" * 60_000))
+MOST_POURED = 8 * 2**20
+"""bytes of one stream: more than the kernel's buffers and the gateway's together hold back"""
 
 
 @pytest.fixture
@@ -31,14 +34,16 @@ def many_files() -> Iterator[None]:
 
 
 async def pour(engine: Engine, asked: Asked, writer: asyncio.StreamWriter) -> None:
-    """As fast as it is taken, without an end."""
+    """As fast as it is taken, and then silence."""
     if not asked.json.get("stream"):
         await answer(engine, asked, writer)
         return
     writer.write(STREAM_HEAD)
-    while True:
+    for _ in range(MOST_POURED // len(PIECE)):
         writer.write(PIECE)
         await writer.drain()
+        await asyncio.sleep(0)
+    await asyncio.sleep(3600)
 
 
 async def stalled_reader(gateway: Gateway, ends: AsyncExitStack) -> None:
@@ -61,13 +66,21 @@ async def slow_sender(gateway: Gateway, ends: AsyncExitStack) -> None:
 async def _begin(
     gateway: Gateway, ends: AsyncExitStack, body: bytes, *, reads: bool, length: int = 0
 ) -> asyncio.StreamWriter:
-    _, writer = await asyncio.open_connection("127.0.0.1", gateway.port, limit=1024)
+    sock = socket.create_connection(("127.0.0.1", gateway.port))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    reader, writer = await asyncio.open_connection(sock=sock, limit=1024)
     if not reads:
         writer.transport.pause_reading()  # type: ignore[attr-defined]
-    ends.callback(writer.transport.abort)
+    ends.callback(_hang_up, reader, writer)
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.key.token}\r\n"
     writer.write(f"{head}content-length: {length or len(body)}\r\n\r\n".encode() + body)
     return writer
+
+
+def _hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Whoever drops the reader, drops the connection: so it is held until here."""
+    del reader
+    writer.transport.abort()
 
 
 async def waits(gateway: Gateway, seconds: float) -> list[float]:
