@@ -13,13 +13,17 @@ from inference.ejection import Fault
 from inference.errors import GatewayError, UpstreamError, UpstreamTimeout
 from inference.timeouts import DEFAULTS, Timeouts
 
-HIGH_WATER = 64 * 1024
+HIGH_WATER = 4 * 1024
 """bytes read ahead of the client; beyond, the engine has to wait"""
+READ_BYTES = 16 * 1024
+"""at once: what one stalled reader can make the gateway hold is about this, here and on its way to the client"""
+_READ = memoryview(bytearray(READ_BYTES))
+"""of all connections: what was read is taken apart before anybody reads again"""
 MOST_HEADERS = 100
 MOST_HEADER_BYTES = 64 * 1024
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One connection, one exchange at a time: `send`, `head`, `read` until the end. `abort` ends it at any moment."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -191,7 +195,11 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        del sizehint
+        return _READ
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._complete:
             self.close()  # bytes that nobody asked for: the next answer on this connection could not be trusted
             return
@@ -200,9 +208,9 @@ class Connection(asyncio.Protocol):
             self.answered = True
             self._wake_by(self.heard_at + self._timeouts.chunk)
         if not self._head_complete:
-            self._head_bytes += len(data)
+            self._head_bytes += nbytes
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(_READ[:nbytes])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self.abort(_garbage("The engine's answer is not HTTP."))
             return

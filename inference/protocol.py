@@ -23,6 +23,8 @@ from inference.errors import BadRequest, HeadTooLarge, SlowBody, openai_body
 
 logger = logging.getLogger(__name__)
 
+HELD_BYTES = 16 * 1024
+"""of an answer that its client does not read; beyond, its source has to wait"""
 LONGEST_KEPT_URL = 128
 """only targets up to this length are kept once they were taken apart"""
 
@@ -124,6 +126,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(HELD_BYTES)
         self._base = {
             "type": "http", "asgi": {"version": self.asgi_version, "spec_version": "2.3"}, "scheme": self.scheme,
             "server": self.server, "client": self.client, "root_path": "", "state": {},
