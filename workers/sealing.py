@@ -62,8 +62,7 @@ class Loop:
             take_lease(self.holder)
         if sweep:
             self._next_sweep = now + SWEEP_SECONDS
-        if now >= self._next_checkpoint:
-            write_checkpoint(timezone.now())
+        if now >= self._next_checkpoint and write_checkpoint(timezone.now()) is not None:
             self._next_checkpoint = now + CHECKPOINT_SECONDS
 
     def _say(self, trouble: str) -> None:
