@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.db import connections
 from django.db.models.signals import post_migrate
 from django.utils import timezone
 
@@ -17,6 +18,8 @@ class MonitoringConfig(AppConfig):
 
 
 def _ensure_partitions(using: str, **_kwargs: Any) -> None:
+    """The signal comes too when only another app was migrated: then the tables may not be there yet."""
     from monitoring.partitions import ensure_partitions  # noqa: PLC0415 - the connection is not usable before
 
-    ensure_partitions(timezone.now(), using)
+    if "monitoring_sample" in connections[using].introspection.table_names():
+        ensure_partitions(timezone.now(), using)
