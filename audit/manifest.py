@@ -6,6 +6,7 @@ The format stands in docs/register.md. Rows that no signed checkpoint covers yet
 import base64
 import gzip
 import json
+import re
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
@@ -18,8 +19,9 @@ from audit.export_files import Files
 from audit.finding import Selection
 from audit.merkle import prove
 from audit.models import Checkpoint, Seal
-from audit.seals import link, moment
+from audit.seals import link
 from audit.signing import signer
+from audit.verifying import fields_of
 
 FORMAT = "signalbox-export/1"
 HASH_BYTES = 32
@@ -65,8 +67,17 @@ def numbers_of(files: Files) -> Numbers:
         with gzip.open(files.numbers, "rt", encoding="utf-8", newline="\n") as lines:
             for one in lines:
                 writer, _, number = one.rstrip("\n").rpartition("\t")
-                found[writer].append(int(number))
+                found[_ESCAPED.sub(_unescaped, writer)].append(int(number))
     return {writer: array("q", sorted(numbers)) for writer, numbers in found.items()}
+
+
+_ESCAPED = re.compile(r"\\(.)")
+_CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    """As COPY wrote it."""
+    return _CONTROLS.get(found[1], found[1])
 
 
 def _within(selection: Selection) -> QuerySet[Seal]:
@@ -116,7 +127,7 @@ def _full(seal: Seal, places: list[int]) -> dict[str, Any]:
         hashes = [leaves[place : place + HASH_BYTES] for place in range(0, len(leaves), HASH_BYTES)]
         proof = prove(hashes, places)
     ends = {"prev": bytes(seal.prev).hex(), "hash": bytes(seal.hash).hex()}
-    return _fields(seal) | ends | {"leaves": gathered(places), "proof": [it.hex() for it in proof]}
+    return fields_of(seal) | ends | {"leaves": gathered(places), "proof": [it.hex() for it in proof]}
 
 
 def gathered(places: Iterable[int]) -> list[list[int]]:
@@ -130,15 +141,6 @@ def gathered(places: Iterable[int]) -> list[list[int]]:
     return found
 
 
-def _fields(seal: Seal) -> dict[str, Any]:
-    """As `audit.seals.described` made them."""
-    ends = {name: (at := getattr(seal, name)) and moment(at) for name in ("first_at", "last_at")}
-    return {
-        "number": seal.number, "epoch": seal.epoch, "sealed_at": moment(seal.sealed_at), "ranges": seal.ranges,
-        "gaps": seal.gaps, "count": seal.count, "total": seal.total, **ends, "root": bytes(seal.root).hex(),
-    }  # fmt: skip
-
-
 def _between(led: dict[int, int]) -> list[list[int]]:
     """Runs of numbers from seals to their checkpoints."""
     return gathered(sorted({number for first, last in led.items() for number in range(first, last + 1)}))
@@ -148,7 +150,7 @@ def _links(wanted: list[list[int]], full: dict[int, Any]) -> Iterator[tuple[int,
     for first, last in wanted:
         for seal in Seal.objects.filter(number__range=(first, last)).defer("leaves").order_by("number").iterator():
             if seal.number not in full:
-                yield seal.number, link(_fields(seal)).hex()
+                yield seal.number, link(fields_of(seal)).hex()
 
 
 def _bridge(number: int, linked: str) -> dict[str, Any]:

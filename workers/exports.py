@@ -18,6 +18,7 @@ from django.utils import timezone
 from audit.export_files import Appending, Busy, Files, Sizes
 from audit.exporting import PART, Format, first_at, heading, part, rows_behind, wall
 from audit.manifest import attest
+from audit.models import Checkpoint
 from audit.operations import Operation
 from audit.record import Actor, Target, record
 from controlplane.access.standing import standing_of
@@ -34,6 +35,11 @@ FINISHING = timedelta(seconds=280)
 """reading everything once more takes its time; Celery ends a task at 300 s"""
 TURN_SECONDS = 40.0
 """then the worker does something else as well"""
+GLANCE = timedelta(seconds=5)
+SEALED_WITHIN = timedelta(seconds=5)
+SEALER_AWAY = timedelta(minutes=3)
+LONGEST_WAIT = timedelta(minutes=2)
+"""checkpoints come each minute"""
 PATIENCE = timedelta(seconds=30)
 """until a full disk is tried again"""
 
@@ -46,6 +52,8 @@ class Trouble(StrEnum):
     FILE_GONE = "file_gone"
     NOT_CANONICAL = "not_canonical"
     RIGHT_TAKEN_AWAY = "right_taken_away"
+    WAITING_FOR_SEALS = "waiting_for_seals"
+    """no trouble: the last rows are about to be sealed and signed, so that the manifest can prove them"""
 
 
 FINAL = frozenset({Trouble.FILE_GONE, Trouble.NOT_CANONICAL, Trouble.RIGHT_TAKEN_AWAY})
@@ -101,10 +109,20 @@ def _write(export: Export, deadline: float) -> None:
             _tell(export, begins_at=first_at(export.selected))
     with files_of(export).opened(export.whole) as file:
         ended = _append_parts(export, file, deadline)
-    if ended:
+    if ended and wait_for_seals(export.selected.until, export.created_at, timezone.now()):
+        _tell(export, problem=Trouble.WAITING_FOR_SEALS, lease_until=timezone.now() + GLANCE)
+    elif ended:
         _finish(export)
     else:
         _tell(export, lease_until=None)
+
+
+def wait_for_seals(until: datetime | None, ordered_at: datetime, now: datetime) -> bool:
+    """Whether a checkpoint that signs the last rows is soon there. Not for long, and not where nothing is sealed."""
+    newest = Checkpoint.objects.order_by("-number").values_list("signed_at", flat=True).first()
+    if newest is None or now - newest > SEALER_AWAY or now - ordered_at > LONGEST_WAIT:
+        return False
+    return newest < (until or ordered_at) + SEALED_WITHIN
 
 
 def _append_parts(export: Export, file: Appending, deadline: float) -> bool:
@@ -148,7 +166,7 @@ def _finish(export: Export) -> None:
         kept_until = now + timedelta(hours=settings.EXPORTS_KEPT_HOURS)
         _tell(
             export, state=ExportState.DONE, sha256=attested.sha256, unsealed=attested.unsealed, finished_at=now,
-            expires_at=kept_until, lease_until=None,
+            expires_at=kept_until, lease_until=None, problem="",
         )  # fmt: skip
         _note(export, Operation.EXPORT_FINISHED, rows=export.rows, bytes=export.bytes, sha256=attested.sha256)
 

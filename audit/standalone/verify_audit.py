@@ -163,7 +163,7 @@ def verify(path, key, file):
     check(sha256(leaves).hexdigest() == manifest["sha256_leaves"], "the leaf hashes are not those of the manifest")
     bound, count = None, manifest["count"]
     try:
-        with gzip.open(packed) as file:
+        with (gzip.open if packed.suffix == ".gz" else open)(packed, "rb") as file:
             if ".jsonl" in manifest["file"]:
                 full = (seal for seal in manifest["seals"] if "link" not in seal)
                 count, digest, bound = check_lines(file, leaves, Index(full))

@@ -29,6 +29,7 @@ TROUBLES = {
     "directory_unusable": _("The export directory cannot be written. It is tried again every half minute."),
     "file_gone": _("What was written already is gone from the export directory. Order it anew."),
     "not_canonical": _("The register holds an entry that Signalbox has not written: verify the register."),
+    "waiting_for_seals": _("All entries are written. Waiting a moment until the last ones are sealed and signed."),
     "right_taken_away": _("Who ordered it may not export any more."),
 }
 FILES = {
