@@ -4,7 +4,8 @@
     python -m bench.register_finding --rows 300000
 
 The entries are made inside PostgreSQL and the indexes behind them; nine of ten are the gateway's. A console of its own
-answers over HTTP, one request at a time. Bars: p95 of 150 ms for a page, 50 ms for a story. The ratio is to
+answers over HTTP, one request at a time; then all of it is exported. Bars: p95 of 150 ms for a page, 50 ms for a
+story; an export as JSON Lines 50,000 rows/s and 200 MiB. The ratio is to
 `GET /api/v1/openapi.json`, which asks no database, in the same run.
 """
 
@@ -17,6 +18,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
@@ -29,6 +31,7 @@ from bench.lists import quantile, timed
 ROWS = 10_000_000
 ROUNDS = 25
 PAGE_MS, STORY_MS = 150.0, 50.0
+EXPORT_ROWS, EXPORT_MIB = 50_000, 200
 FILL = """
 INSERT INTO audit_event_rows (id, kind, operation, project, request_id, writer, writer_seq, actor_type, actor_id,
     actor_name, auth_method, target_type, target_id, target_name, changes, at, started_at, ended_at, source_ip, host,
@@ -142,6 +145,29 @@ def measure(url: str, token: str, moments: dict[str, str]) -> bool:
     return held
 
 
+def export(env: dict[str, str], rows: int) -> bool:
+    """Write all of it as the command does; the figures are of its own process, interpreter and all."""
+    held = True
+    for form in ("jsonl", "csv"):
+        output = Path(env["SIGNALBOX_HOME"]) / f"export.{form}.gz"
+        argv = [sys.executable, str(ROOT / "manage.py"), "export_audit", "--format", form, "-o", str(output)]
+        began = time.perf_counter()
+        process = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
+        _pid, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        took = time.perf_counter() - began
+        size, memory = output.stat().st_size / 2**20, used.ru_maxrss / 1024
+        print(
+            f"export as {form}: {rows / took:,.0f} rows/s (bar 50,000), {memory:.0f} MiB of memory (bar 200), "
+            f"{took:.0f} s, {size:,.0f} MiB; {used.ru_utime + used.ru_stime:.0f} s of CPU of its own"
+        )
+        held = held and not process.returncode and memory <= EXPORT_MIB
+        held = held and (form == "csv" or rows / took >= EXPORT_ROWS)
+        for path in output.parent.glob("export.*"):
+            path.unlink()
+    return held
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=ROWS)
@@ -160,6 +186,7 @@ def main() -> None:
         moments = dict(zip(("month", "month_and_an_hour", "month_and_a_day"), map(quote, ends), strict=True))
         with console(env) as (url, _pid):
             held = measure(url, json.loads(made.stdout)["owner"], moments)
+        held = export(env, rows) and held
     print("every bar holds" if held else "a bar does not hold")
     sys.exit(not held)
 
