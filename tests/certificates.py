@@ -1,4 +1,4 @@
-"""Certificates for engines behind TLS: an authority that is made for one test, and what it issues."""
+"""Certificates for servers behind TLS: an authority that is made for one test, and what it issues."""
 
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -31,8 +31,8 @@ class Authority:
     def pem(self) -> str:
         return self._certificate.public_bytes(Encoding.PEM).decode()
 
-    def server_context(self, directory: Path, *addresses: str) -> ssl.SSLContext:
-        """For a server at these addresses; its files lie in the directory."""
+    def server_pem(self, *addresses: str) -> bytes:
+        """Key and certificate of a server at these addresses."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, addresses[0])])
         names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address)) for address in addresses])
@@ -41,9 +41,13 @@ class Authority:
             .add_extension(names, critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        file = directory / f"{addresses[0]}.pem"
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        file.write_bytes(private + certificate.public_bytes(Encoding.PEM))
+        return private + certificate.public_bytes(Encoding.PEM)
+
+    def server_context(self, directory: Path, *addresses: str) -> ssl.SSLContext:
+        """For a server at these addresses; its files lie in the directory."""
+        file = directory / f"{addresses[0]}.pem"
+        file.write_bytes(self.server_pem(*addresses))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
         return context

@@ -15,6 +15,7 @@ import pytest
 
 from tests.inference.conftest import *  # noqa: F403 - the fixtures of a running gateway
 from tests.inference.limits.conftest import shared_valkey, valkey  # noqa: F401 - a Redis that may be killed
+from tests.nginx import nginx_for, tls  # noqa: F401 - nginx in front of it
 from tests.proofs.proof import Proof, Row, table
 
 HERE = Path(__file__).parent
