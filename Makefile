@@ -35,6 +35,7 @@ bench: setup ## the gateway against nginx, the limiter, 100,000 keys, long lists
 	$(VENV)/python -m bench.limiter
 	$(VENV)/python -m bench.keys
 	$(VENV)/python -m bench.lists
+	$(VENV)/python -m bench.register
 	$(VENV)/python -m bench.masking
 	$(VENV)/python -m bench.register_finding
 
