@@ -43,7 +43,8 @@ def path_of(name: str, world: World) -> str:
     if name not in PAGES or name.endswith(("_changelist", "_add", "_roles")):
         return reverse(f"admin:{name}")
     key = world.by_model[noun].pk
-    return reverse(f"admin:{name}", args=[key, "alpha-deployment-0"] if name.endswith("_log") else [key])
+    of_a_replica = name.endswith(("_log", "_deployment_events"))
+    return reverse(f"admin:{name}", args=[key, "alpha-deployment-0"] if of_a_replica else [key])
 
 
 def permitted(holds: Standing, name: str, world: World) -> bool:

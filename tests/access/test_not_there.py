@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from controlplane.roles import Role
 from tests import factories
-from tests.access.matrix import OPERATIONS, client, entered, token_of
+from tests.access.matrix import OF_ALL_READERS, OPERATIONS, client, entered, token_of
 from tests.access.routes import Operation, filled, pages
 from tests.access.world import World, make, person
 from tests.api.conftest import Client
@@ -23,8 +23,8 @@ from tests.api.conftest import Client
 pytestmark = pytest.mark.django_db
 NOBODYS = UUID("0190aaaa-0000-7000-8000-000000000000")
 NO_NUMBER = 987_654_321
-DETAILS = [operation for operation in OPERATIONS if operation.detail and operation.noun != "roles"]
-PAGES = [name for name in pages() if not name.endswith(("_changelist", "_add", "_log", "_roles"))]
+DETAILS = [operation for operation in OPERATIONS if operation.detail and operation.noun not in OF_ALL_READERS]
+PAGES = [name for name in pages() if not name.endswith(("_changelist", "_add", "_log", "_events", "_roles"))]
 
 
 @pytest.fixture

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from audit.models import Event
+from audit.models import Event, Seal
 from audit.operations import Operation
 from audit.record import Actor, Target, record
 from controlplane.models import ManagementToken, Project, ServiceAccount, User
 from controlplane.roles import Role
 from tests import factories
+from tests.audit.seals import seal
 
 SYSTEM = Actor(type="system", id="test", name="test", source="cli")
 
@@ -28,7 +29,9 @@ class World:
     def marks(self) -> set[str]:
         """Texts that stand in answers about this project and in no other's."""
         return {
-            str(getattr(thing, "pk", thing)) for noun, thing in self.things.items() if noun not in {"roles", "users"}
+            str(getattr(thing, "pk", thing))
+            for noun, thing in self.things.items()
+            if noun not in {"roles", "users", "audit/seals"}
         }
 
 
@@ -79,6 +82,7 @@ def make(name: str) -> World:
         "suspensions": factories.SuspensionFactory.create(actor_name=f"{name}-member"),
         "audit/exports": factories.ExportFactory.create(project=project),
         "audit/requests": event.request_id,
+        "audit/seals": seal() or Seal.objects.latest("number"),
     }
     return World(project, things)
 
