@@ -18,7 +18,7 @@ from tests.api.conftest import Client
 
 pytestmark = pytest.mark.django_db
 OWN = ("sessions", "tokens")  # of which everybody sees their own
-NOUNS = sorted({prefix for prefix, *_ in router.registry})
+NOUNS = sorted({prefix for prefix, views, _ in router.registry if hasattr(views, "list")})
 
 
 @pytest.mark.parametrize("noun", NOUNS)

@@ -39,7 +39,7 @@ def grant(client: Client, **fields: Any) -> Any:
 def test_roles_are_told_with_what_they_may_do(alice_api: Client) -> None:
     found = {role["name"]: role["permissions"] for role in alice_api.get("/roles").json()["results"]}
     assert list(found) == Role.values
-    assert found["auditor"] == ["audit.export", "audit.read"]
+    assert found["auditor"] == ["audit.export", "audit.read", "audit_body.read"]
     assert alice_api.get("/roles/viewer").json() == {"name": "viewer", "permissions": found["viewer"]}
     assert alice_api.get("/roles/king").status_code == 404
 
