@@ -1,7 +1,7 @@
 """URLs of PostgreSQL and Redis in the forms that Django, Celery and libpq each want."""
 
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import psycopg
 import redis
@@ -30,8 +30,12 @@ def celery_broker(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme != "unix":
         return url
-    database = parse_qs(parts.query).get("db", [""])[0]
-    return f"redis+socket://{parts.path}" + (f"?virtual_host={database}" if database else "")
+    asked = parse_qs(parts.query)
+    database = asked.get("db", [""])[0]
+    user = unquote(parts.username or asked.get("username", [""])[0])
+    password = unquote(parts.password or "") or asked.get("password", [""])[0]
+    who = f"{quote(user, safe='')}:{quote(password, safe='')}@" if password else ""
+    return f"redis+socket://{who}{parts.path}" + (f"?virtual_host={database}" if database else "")
 
 
 class ServerAwayError(Exception):

@@ -17,7 +17,12 @@ def test_unknown_parameters_become_options() -> None:
 
 @pytest.mark.parametrize(
     ("url", "broker"),
-    [("unix:///run/v.sock", "redis+socket:///run/v.sock"), ("rediss://r.example:6380/2", "rediss://r.example:6380/2")],
+    [
+        ("unix:///run/v.sock", "redis+socket:///run/v.sock"),
+        ("unix:///run/v.sock?db=3&password=a%2Fb", "redis+socket://:a%2Fb@/run/v.sock?virtual_host=3"),
+        ("unix://bob:pw@/run/v.sock", "redis+socket://bob:pw@/run/v.sock"),
+        ("rediss://r.example:6380/2", "rediss://r.example:6380/2"),
+    ],
 )
 def test_broker_url_is_kombus(url: str, broker: str) -> None:
     assert celery_broker(url) == broker
