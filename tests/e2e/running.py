@@ -41,6 +41,7 @@ class RunningSignalbox:
             "SIGNALBOX_HOME": str(self.home),
             "SIGNALBOX_CONSOLE_PORT": str(self.console_port),
             "SIGNALBOX_GATEWAY_PORT": str(self.gateway_port),
+            "SIGNALBOX_GATEWAY_METRICS_PORT": str(free_port()),
             **self.variables,
         }
 
