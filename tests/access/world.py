@@ -82,7 +82,8 @@ def make(name: str) -> World:
         "suspensions": factories.SuspensionFactory.create(actor_name=f"{name}-member"),
         "audit/exports": factories.ExportFactory.create(project=project),
         "audit/requests": event.request_id,
-        "audit/seals": seal() or Seal.objects.latest("number"),
+        # A writer tells of itself once, which the end of another test may have undone: look for strangers.
+        "audit/seals": seal(sweep=True) or Seal.objects.latest("number"),
     }
     return World(project, things)
 

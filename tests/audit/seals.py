@@ -37,5 +37,4 @@ def seal(**options: Any) -> Seal | None:
     """All that there is, by the one sealer of the tests."""
     epoch = take_lease("tests")
     assert epoch is not None
-    # A writer tells of itself once, which the end of another test may have undone: look for strangers.
-    return seal_next(epoch, **{"sweep": True, **options})
+    return seal_next(epoch, **options)

@@ -28,7 +28,7 @@ class RunningSignalbox:
 
     def __init__(self, home: Path, **variables: str) -> None:
         self.home = home
-        self.console_port, self.gateway_port = free_port(), free_port()
+        self.console_port, self.gateway_port, self.metrics_port = free_port(), free_port(), free_port()
         self.variables = variables
         self._output = home.with_name(home.name + ".output")
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,7 +41,7 @@ class RunningSignalbox:
             "SIGNALBOX_HOME": str(self.home),
             "SIGNALBOX_CONSOLE_PORT": str(self.console_port),
             "SIGNALBOX_GATEWAY_PORT": str(self.gateway_port),
-            "SIGNALBOX_GATEWAY_METRICS_PORT": str(free_port()),
+            "SIGNALBOX_GATEWAY_METRICS_PORT": str(self.metrics_port),
             **self.variables,
         }
 
