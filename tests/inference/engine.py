@@ -57,10 +57,11 @@ class Engine:
 
     async def __aexit__(self, *_: object) -> None:
         self.refuse()
-        await asyncio.sleep(0.05 if self.tls else 0)  # handshakes under way come to their end
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for _ in range(3):  # who was let in at the last moment is served only now, and must be let go, too
+            await asyncio.sleep(0.05 if self.tls else 0)  # handshakes under way come to their end
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.sleep(0)
 
     def __post_init__(self) -> None:

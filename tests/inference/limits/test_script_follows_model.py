@@ -142,6 +142,8 @@ class Histories(RuleBasedStateMachine):
 
     def end(self, known: Known, used: int) -> bytes:
         lease, reservation, tick, reserved = known
+        if reservation.at + LEASE_MS <= self.now and self.plans[reservation.entries].slots:
+            used = max(used, reserved)  # once a slot has lapsed, a refund may be lost: long requests renew theirs
         change = self.settled.setdefault(lease, used - reserved)  # what is sent again is the same
         plan = self.plans[reservation.entries]
         if plan.metered or plan.slots:
