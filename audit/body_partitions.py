@@ -1,13 +1,12 @@
 """The months of the bodies: made ahead of time, and dropped whole when they are old enough."""
 
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from audit.partitions import make_months, month_after
 from inference.contract.bodies import ROWS, TABLE
 
-MONTHS_AHEAD = 3
 _MONTHS = """
 SELECT child.relname FROM pg_inherits
 JOIN pg_class child ON child.oid = inhrelid JOIN pg_class parent ON parent.oid = inhparent
@@ -15,48 +14,21 @@ WHERE parent.relname = %s
 """
 
 
-class Month(NamedTuple):
-    year: int
-    month: int
-
-    @classmethod
-    def of(cls, moment: datetime) -> "Month":
-        return cls(moment.year, moment.month)
-
-    @property
-    def first(self) -> date:
-        return date(self.year, self.month, 1)
-
-    @property
-    def following(self) -> "Month":
-        return Month(self.year + self.month // 12, self.month % 12 + 1)
-
-    @property
-    def table(self) -> str:
-        return f"{TABLE}_{self.year}_{self.month:02}"
-
-
 def ensure(now: datetime, using: str = DEFAULT_DB_ALIAS) -> None:
-    """Make this month's partition and those of the next `MONTHS_AHEAD`. `using` is the connection of the owner."""
-    month = Month.of(now)
-    with connections[using].cursor() as cursor:
-        for _ in range(MONTHS_AHEAD + 1):
-            cursor.execute(
-                f"CREATE TABLE IF NOT EXISTS {month.table} PARTITION OF {ROWS} "
-                f"FOR VALUES FROM ('{month.first} 00:00+00') TO ('{month.following.first} 00:00+00')"
-            )
-            month = month.following
+    """Make those of this month and the next ones. `using` is the connection of the owner."""
+    make_months(TABLE, ROWS, now, using)
 
 
 def due(names: list[str], now: datetime, days: int) -> list[str]:
     """Those of the partitions in which nothing is younger than so many days."""
     oldest_kept = (now - timedelta(days=days)).date()
-    return sorted(name for name in names if (month := _month_of(name)) and month.following.first <= oldest_kept)
+    return sorted(name for name in names if (month := _month_of(name)) and month_after(month) <= oldest_kept)
 
 
-def _month_of(name: str) -> Month | None:
+def _month_of(name: str) -> date | None:
+    """Its first day."""
     year, _, month = name.removeprefix(f"{TABLE}_").partition("_")
-    return Month(int(year), int(month)) if year.isdigit() and month.isdigit() else None
+    return date(int(year), int(month), 1) if year.isdigit() and month.isdigit() else None
 
 
 def existing(using: str = DEFAULT_DB_ALIAS) -> list[str]:

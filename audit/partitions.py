@@ -28,8 +28,8 @@ def month_after(month: date) -> date:
     return date(month.year + month.month // 12, month.month % 12 + 1, 1)
 
 
-def ensure_partitions(now: datetime, using: str = DEFAULT_DB_ALIAS) -> list[str]:
-    """Make the partitions of this month and the next `MONTHS_AHEAD`; answers the names of all of them.
+def make_months(table: str, parent: str, now: datetime, using: str) -> list[str]:
+    """Make the partitions ``<table>_YYYY_MM`` of this month and the next `MONTHS_AHEAD`; answers their names.
 
     `using` is the connection of the table's owner.
     """
@@ -37,12 +37,20 @@ def ensure_partitions(now: datetime, using: str = DEFAULT_DB_ALIAS) -> list[str]
     with connections[using].cursor() as cursor:
         for _ in range(MONTHS_AHEAD + 1):
             following = month_after(first)
-            name = f"{TABLE}_{first:%Y_%m}"
+            name = f"{table}_{first:%Y_%m}"
             cursor.execute(
-                f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {ROWS} "
+                f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {parent} "
                 f"FOR VALUES FROM ('{first} 00:00+00') TO ('{following} 00:00+00')"
             )
-            cursor.execute(_APPEND_ONLY, [name])
             names.append(name)
             first = following
+    return names
+
+
+def ensure_partitions(now: datetime, using: str = DEFAULT_DB_ALIAS) -> list[str]:
+    """Make the register's, append-only like the whole; answers the names of all of them."""
+    names = make_months(TABLE, ROWS, now, using)
+    with connections[using].cursor() as cursor:
+        for name in names:
+            cursor.execute(_APPEND_ONLY, [name])
     return names
