@@ -10,8 +10,6 @@ from tests.inference.limits.budget_proofs import crashes, race, wipes
 from tests.inference.limits.conftest import Valkey, books  # noqa: F401 - a fixture
 from tests.proofs.proof import Proof
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestWarning")
-
 
 @pytest.mark.proof("L2", seconds=300, small=False)
 def test_exactly_ten_of_fifty_pass(proof: Proof, valkey: Valkey, books: Books) -> None:  # noqa: F811
