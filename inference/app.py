@@ -51,11 +51,9 @@ class App:
         self._log = observe.AccessLog(1) if config.access_log else None
         self._gateway: Gateway
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self.serve(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._live(receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        """No coroutine around the one that serves: it would be resumed with it each time."""
+        return self._serve(scope, receive, send) if scope["type"] == "http" else self._live(receive, send)
 
     # life
 
@@ -148,7 +146,7 @@ class App:
 
     # requests
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises nothing but what cannot be answered any more."""
         request = Request(scope, receive, send)
         error: GatewayError | None = None

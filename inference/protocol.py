@@ -262,13 +262,9 @@ class StrictProtocol(HttpToolsProtocol):
             self._timer = None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """The application's own coroutine is the task: uvicorn's around it would be resumed with it each time.
-
-        Behind a trusted proxy that is uvicorn's ProxyHeadersMiddleware, which is a callable and no more.
-        """
+        """The application's own coroutine is the task: uvicorn's around it would be resumed with it each time."""
         self._running = cycle
-        serve = getattr(app, "serve", app)
-        task = self.loop.create_task(serve(cycle.scope, cycle.receive, cycle.send))
+        task = self.loop.create_task(app(cycle.scope, cycle.receive, cycle.send))
         self.tasks.add(task)
         task.add_done_callback(partial(self._ended, cycle))
 
