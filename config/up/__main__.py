@@ -114,8 +114,7 @@ class Up:
             _reap_others(self.supervisor)
 
     def stop(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+        _on_signals(signal.SIG_IGN)
         say("==> Stopping; the data stays in " + str(self.instance.home))
         stopping.stop_everything(self.instance, self.processes, self.servers, self.supervisor, self.control)
         say("    stopped")
@@ -164,13 +163,19 @@ Signalbox is up.
     say("  Ctrl-C stops everything and keeps the data.")
 
 
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler)
+
+
 def _raise_stopped(number: int, frame: FrameType | None) -> None:
+    """Once: a second signal (`make` passes its own on, beside the terminal's) must not break into the stopping."""
+    _on_signals(signal.SIG_IGN)
     raise Stopped
 
 
 def main() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _raise_stopped)
+    _on_signals(_raise_stopped)
     stopping.adopt_orphans()
     try:
         instance = read_environment()
