@@ -30,8 +30,9 @@ test: setup ## every test, the real engine and the real browser included
 soak: setup ## the promises at their full counts, one after the other, with a table at the end (ONLY=L1,F3: some of them)
 	$(VENV)/python -m pytest tests/proofs --soak --only "$(ONLY)" -p no:randomly --tb=short
 
-bench: setup ## the gateway against nginx, the limiter, 100,000 keys, long lists and ten million events, each in one run on this machine
+bench: setup ## the gateway against nginx, the price of the register, the limiter, 100,000 keys, long lists and ten million events, each in one run on this machine
 	$(VENV)/python -m bench.race
+	$(VENV)/python -m bench.recording
 	$(VENV)/python -m bench.limiter
 	$(VENV)/python -m bench.keys
 	$(VENV)/python -m bench.lists

@@ -100,10 +100,11 @@ def _running(argv: list[str], port: int, log: Path, env: dict[str, str] | None =
 
 
 @contextlib.contextmanager
-def engine(home: Path, *, hold: bool = False) -> Iterator[Contestant]:
-    """The stand-in engine."""
+def engine(home: Path, *, hold: bool = False, chunks: int = 64, prefill: float = 0.0) -> Iterator[Contestant]:
+    """The stand-in engine; `prefill` is in seconds."""
     port = free_port()
-    argv = [sys.executable, "-m", "bench.engine", str(port), *(["--hold"] if hold else [])]
+    argv = [sys.executable, "-m", "bench.engine", str(port), "--chunks", str(chunks), "--prefill", str(prefill)]
+    argv += ["--hold"] if hold else []
     with _running(argv, port, home / "engine.log"):
         yield Contestant("engine alone", port)
 
@@ -161,7 +162,9 @@ def publish(environment: dict[str, str], engine_port: int) -> str:
 
 
 @contextlib.contextmanager
-def gateway(home: Path, environment: dict[str, str], engine_port: int) -> Iterator[Contestant]:
+def gateway(
+    home: Path, environment: dict[str, str], engine_port: int, *, module: str = "inference"
+) -> Iterator[Contestant]:
     """The gateway: one process, key, limits on key and route, durable register, access log, metrics."""
     port = free_port()
     own = {
@@ -169,7 +172,7 @@ def gateway(home: Path, environment: dict[str, str], engine_port: int) -> Iterat
         "SIGNALBOX_GATEWAY_WORKERS": "1", "SIGNALBOX_GATEWAY_DRAIN_SECONDS": "1",
     }  # fmt: skip
     key = publish(environment, engine_port)
-    with _running([sys.executable, "-m", "inference"], port, home / "gateway.log", {**environment, **own}) as pid:
+    with _running([sys.executable, "-m", module], port, home / "gateway.log", {**environment, **own}) as pid:
         _wait_ready(port)
         yield Contestant("Signalbox", port, key, pid)
 

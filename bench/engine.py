@@ -1,15 +1,17 @@
 """A stand-in engine without a model: answers OpenAI requests at once, one write a chunk, and does nothing else.
 
-    python -m bench.engine PORT [--chunks 64] [--hold]
+    python -m bench.engine PORT [--chunks 64] [--hold] [--prefill SECONDS]
 
 Written on epoll, not on asyncio, so that it is never what a race measures. With ``--hold`` a stream stops after its
-first chunk and stays open.
+first chunk and stays open. With ``--prefill`` an answer begins so long after its question.
 """
 
 import argparse
 import json
 import select
 import socket
+import time
+from collections import deque
 
 NAMES = {"id": "chatcmpl-x", "created": 1, "model": "smol"}
 USAGE = {"prompt_tokens": 41, "completion_tokens": 64, "total_tokens": 105}
@@ -53,39 +55,65 @@ def body_complete(request: bytes) -> bool:
     return len(body) >= int(after.partition(b"\r\n")[0] or 0)
 
 
-def serve(listener: socket.socket, chunks: int, *, hold: bool) -> None:
-    """Answer for ever."""
-    plain, stream = plain_reply(), stream_reply(chunks)
-    if hold:
-        stream = stream[:1]
-    clients: dict[int, tuple[socket.socket, bytearray]] = {}
-    poll = select.epoll()
-    poll.register(listener, select.EPOLLIN)
-    while True:
-        for number, _ in poll.poll():
-            if number == listener.fileno():
-                client, _ = listener.accept()
-                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                clients[client.fileno()] = (client, bytearray())
-                poll.register(client, select.EPOLLIN)
-            elif not _answer(*clients[number], plain, stream):
-                poll.unregister(number)
-                clients.pop(number)[0].close()
+class Engine:
+    """All its connections, and the answers that are due."""
 
+    def __init__(self, chunks: int, *, hold: bool = False, prefill: float = 0.0) -> None:
+        self._plain, self._stream, self._prefill = [plain_reply()], stream_reply(chunks), prefill
+        if hold:
+            self._stream = self._stream[:1]
+        self._clients: dict[int, tuple[socket.socket, bytearray]] = {}
+        self._due: deque[tuple[float, socket.socket, list[bytes]]] = deque()
+        """oldest first: all wait for the same time"""
 
-def _answer(client: socket.socket, waiting: bytearray, plain: bytes, stream: list[bytes]) -> bool:
-    """Read what came and answer when it is a whole request. False when the other side has gone."""
-    try:
-        data = client.recv(1 << 20)
+    def serve(self, listener: socket.socket) -> None:
+        """Answer for ever."""
+        poll = select.epoll()
+        poll.register(listener, select.EPOLLIN)
+        while True:
+            for number, _ in poll.poll(self._until_due()):
+                if number == listener.fileno():
+                    client, _ = listener.accept()
+                    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    self._clients[client.fileno()] = (client, bytearray())
+                    poll.register(client, select.EPOLLIN)
+                elif not self._read(*self._clients[number]):
+                    poll.unregister(number)
+                    self._clients.pop(number)[0].close()
+            self._answer_due()
+
+    def _until_due(self) -> float | None:
+        return max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
+
+    def _answer_due(self) -> None:
+        while self._due and self._due[0][0] <= time.monotonic():
+            _, client, pieces = self._due.popleft()
+            _send(client, pieces)
+
+    def _read(self, client: socket.socket, waiting: bytearray) -> bool:
+        """Take what came and answer when it is a whole request. False when the other side has gone."""
+        try:
+            data = client.recv(1 << 20)
+        except OSError:
+            return False
         waiting += data
-        if body_complete(bytes(waiting)):
-            wants_stream = b'"stream":true' in waiting
-            waiting.clear()
-            for piece in stream if wants_stream else (plain,):
-                client.sendall(piece)
+        if not body_complete(bytes(waiting)):
+            return bool(data)
+        pieces = self._stream if b'"stream":true' in waiting else self._plain
+        waiting.clear()
+        if not self._prefill:
+            return _send(client, pieces)
+        self._due.append((time.monotonic() + self._prefill, client, pieces))
+        return True
+
+
+def _send(client: socket.socket, pieces: list[bytes]) -> bool:
+    try:
+        for piece in pieces:
+            client.sendall(piece)
     except OSError:
         return False
-    return bool(data)
+    return True
 
 
 def main() -> None:
@@ -93,9 +121,10 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("--chunks", type=int, default=64)
     parser.add_argument("--hold", action="store_true")
+    parser.add_argument("--prefill", type=float, default=0.0, help="seconds")
     asked = parser.parse_args()
     listener = socket.create_server(("127.0.0.1", asked.port), backlog=4096, reuse_port=False)
-    serve(listener, asked.chunks, hold=asked.hold)
+    Engine(asked.chunks, hold=asked.hold, prefill=asked.prefill).serve(listener)
 
 
 if __name__ == "__main__":

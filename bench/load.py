@@ -108,7 +108,7 @@ def _take(client: Client, result: Result, begin: float, *, stream: bool) -> bool
     received += data
     if not client.first and b"data: " in data:
         client.first = time.perf_counter()
-    if not _whole(received):
+    if not whole(received):
         return True
     if client.asked_at >= begin:
         _count(client, result, stream=stream)
@@ -116,7 +116,7 @@ def _take(client: Client, result: Result, begin: float, *, stream: bool) -> bool
     return True
 
 
-def _whole(received: bytearray) -> bool:
+def whole(received: bytearray) -> bool:
     """Whether the answer has come to its end, by its chunks or its length."""
     if received.endswith(STREAM_END):
         return True

@@ -14,7 +14,7 @@ from inference.endpoints.endpoint import Endpoint
 from inference.endpoints.refusals import in_shape
 from inference.errors import GatewayError, NoReadyReplica, UpstreamBusy, UpstreamError
 from inference.request import JSON, Header, Request
-from inference.routing import Choice, lane, pick, read_asked
+from inference.routing import Asked, Choice, lane, pick, read_asked
 from inference.snapshot import Route
 from inference.sse import EventStream, StreamFormat, Usage
 from inference.upstream import MOST_ATTEMPTS, Errand, Exchange, Upstream
@@ -107,9 +107,15 @@ async def forward(upstream: Upstream, passage: Passage) -> Reply:
         else:
             request.exchange.errand = None
             return reply
-    raise failed or NoReadyReplica(
-        f"No replica of {route.name!r} is ready. Its deployments may be starting or scaled to zero: see the console."
-    )
+    raise failed or _nobody_ready(route, asked)
+
+
+def _nobody_ready(route: Route, asked: Asked | None) -> NoReadyReplica:
+    if asked is None or not asked.rule:
+        whose = f"No replica of {route.name!r} is ready. Its"
+    else:
+        whose = f"Rule {asked.rule} of {route.name!r} sends this request to targets of which no replica is ready. Their"
+    return NoReadyReplica(f"{whose} deployments may be starting or scaled to zero: see the console.")
 
 
 def _may_ask_another(upstream: Upstream, choice: Choice, error: UpstreamError, began: float) -> bool:

@@ -319,9 +319,13 @@ class Register:
         copier.abort(psycopg.OperationalError("closed"))
 
     async def _watch(self) -> None:
-        """A frozen PostgreSQL breaks no connection: see whether the oldest row waits too long."""
+        """A frozen PostgreSQL breaks no connection: does the oldest row, or the first connection, take too long?"""
+        began = time.monotonic()
         while True:
             await asyncio.sleep(self._longest / 5)
+            never_there = self._copier is None and not self._away
+            if never_there and self._spool is not None and time.monotonic() - began > self._longest:
+                self._lose(f"PostgreSQL: no connection for {self._longest:g} s")
             oldest = next(iter(self._flying or self._rows), None)
             if oldest is None or oldest.settled or time.monotonic() - oldest.since <= self._longest:
                 continue

@@ -83,6 +83,7 @@ async def test_rule_without_a_replica_is_503(
     gateway = await start(*two_targets(engines, RuleEntry(("gone",))))
     answered = await gateway.chat()
     assert (answered.status_code, answered.headers["retry-after"].isdigit()) == (503, True)
+    assert answered.json()["error"]["message"].startswith("Rule 1 of 'smol' sends this request to targets of which no")
     publisher.routes(*two_targets(engines, RuleEntry(("gone",), fallback=True)))
     await eventually(lambda: _answers(gateway))
     assert register.rows(kind="outcome", status="ok")[-1]["detail"]["routing"] == "rule_fallback"

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import socket
 import time
+from pathlib import Path
 
 import httpx
 import psycopg
@@ -110,6 +112,27 @@ async def test_gateway_starts_without_postgresql_and_says_why_it_is_not_ready(st
     models = await gateway.http.get("/v1/models", headers=gateway.authorization)
     assert models.json()["data"][0]["id"] == "smol"
     assert not engine.asked
+
+
+async def test_gateway_that_starts_before_a_frozen_postgresql_serves_with_its_spool(
+    start: Start, engine: Engine, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as frozen:  # takes connections and says nothing
+        gateway = await start(
+            route("smol", engine.url), ready=False,
+            DATABASE_URL=f"postgresql://u:p@127.0.0.1:{frozen.getsockname()[1]}/x",
+            SIGNALBOX_GATEWAY_SPOOL="on", SIGNALBOX_GATEWAY_SPOOL_DIR=str(tmp_path / "spool"),
+        )  # fmt: skip
+        await eventually(lambda: _answers(gateway), 20)
+        statuses = list[int]()
+
+        async def serves() -> bool:
+            statuses.append((await gateway.chat()).status_code)
+            return statuses[-1] == 200
+
+        await eventually(serves, 20)
+        assert set(statuses) <= {200, 503}
+        assert "no connection for 0.75 s" in gateway.log.read_text()
 
 
 async def _answers(gateway: Gateway) -> bool:
