@@ -13,6 +13,12 @@ from inference.contract.events import TABLE
 _NUMBER, _AT = canonical.ORDER.index("writer_seq"), canonical.ORDER.index("at")
 OF_WRITER = "WHERE writer = %s AND writer_seq > 0 AND writer_seq BETWEEN %s AND %s ORDER BY writer_seq, at LIMIT %s"
 
+_SESSION = (
+    "SET LOCAL TimeZone = 'UTC'", "SET LOCAL DateStyle = 'ISO'",
+    # Rows that follow each other in an index: dealing them out to workers and sorting them again costs more.
+    "SET LOCAL max_parallel_workers_per_gather = 0", "SET LOCAL jit = off",
+)  # fmt: skip
+
 
 def content(row: bytes) -> bytes:
     """A row's canonical bytes. One that no writer of ours writes stops nobody: it is taken as PostgreSQL tells it."""
@@ -27,8 +33,8 @@ def rows(
 ) -> Iterator[bytes]:
     """Rows as COPY tells them, without their end of line; in a transaction of the caller's."""
     with connections[using].cursor() as cursor:
-        cursor.execute("SET LOCAL TimeZone = 'UTC'")
-        cursor.execute("SET LOCAL DateStyle = 'ISO'")
+        for setting in _SESSION:
+            cursor.execute(setting)
         with cursor.copy(canonical.copy_out(condition, table), parameters) as stream:
             for row in stream:
                 yield bytes(row)[:-1]

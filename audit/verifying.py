@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import groupby
+from itertools import groupby, islice
 from multiprocessing import get_context
 from operator import itemgetter
 from pathlib import Path
@@ -275,26 +275,56 @@ def _joined(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
 def _compare(run: list[_Piece]) -> tuple[int, list[Failure]]:
     """Rows of a run of numbers against the hashes that were sealed."""
     writer, first, last = run[0].writer, run[0].first, run[-1].last
-    sealed = b"".join(piece.leaves for piece in run)
-    changed: dict[int, bytes] = {}
-    failures: list[Failure] = []
-    expected, count = first, 0
-    for row in rows(OF_WRITER, [writer, first, last, LAST_NUMBER]):
-        count += 1
+    comparing = _Comparing(run)
+    read = rows(OF_WRITER, [writer, first, last, LAST_NUMBER])
+    while some := list(islice(read, AT_ONCE)):
+        comparing.take(some)
+    return comparing.count, comparing.failures()
+
+
+AT_ONCE = 500
+"""rows that are compared in one go"""
+
+
+class _Comparing:
+    """A run of numbers while its rows come by, ascending."""
+
+    def __init__(self, run: list[_Piece]) -> None:
+        self.run, self.sealed = run, b"".join(piece.leaves for piece in run)
+        self.first, self.last = run[0].first, run[-1].last
+        self.expected, self.count = self.first, 0
+        self.changed: dict[int, bytes] = {}
+        self.found: list[Failure] = []
+
+    def take(self, some: list[bytes]) -> None:
+        leaves = [merkle.leaf(content(row)) for row in some]
+        self.count += len(some)
+        at = (self.expected - self.first) * _HASH
+        if b"".join(leaves) == self.sealed[at : at + len(leaves) * _HASH]:
+            self.expected += len(some)  # a row's number is among what was hashed: these are the very rows
+            return
+        for row, leaf in zip(some, leaves, strict=True):
+            self._look_at(row, leaf)
+
+    def _look_at(self, row: bytes, leaf: bytes) -> None:
         number = int(row.split(b"\t", _NUMBER + 1)[_NUMBER])
-        while expected < number:
-            failures.append(_failure(run, expected, What.MISSING))
-            expected += 1
-        at = (number - first) * _HASH
-        right = merkle.leaf(content(row)) == sealed[at : at + _HASH]
-        if number < expected:  # its number was there already
-            failures.append(_failure(run, number, What.INSERTED, row))
-            continue
-        expected += 1
-        if not right:
-            changed[number] = row
-    failures += [_failure(run, number, What.MISSING) for number in range(expected, last + 1)]
-    return count, failures + list(_told(run, sealed, changed))
+        self._miss(number)
+        if number < self.expected:  # its number was there already
+            self.found.append(_failure(self.run, number, What.INSERTED, row))
+            return
+        self.expected += 1
+        at = (number - self.first) * _HASH
+        if leaf != self.sealed[at : at + _HASH]:
+            self.changed[number] = row
+
+    def _miss(self, until: int) -> None:
+        self.found += [_failure(self.run, number, What.MISSING) for number in range(self.expected, until)]
+        self.expected = max(self.expected, until)
+
+    def failures(self) -> list[Failure]:
+        """All of them, once every row has come by."""
+        self._miss(self.last + 1)
+        return self.found + list(_told(self.run, self.sealed, self.changed))
 
 
 def _told(run: list[_Piece], sealed: bytes, changed: dict[int, bytes]) -> Iterator[Failure]:

@@ -106,3 +106,18 @@ def test_whatever_comes_is_told_as_it_is(text: str, client: str, detail: dict[st
     assert json.loads(line, parse_int=float)["detail"] == detail
     assert found.get("input_digest") == (None if digest is None else digest.hex())
     assert line_of(one) == line
+
+
+FIELD = st.text(st.characters(exclude_characters="\x00\t\n\r\b\f\v\\", exclude_categories=["Cs"]), max_size=8)
+MOMENT = st.sampled_from(["", "2026-11-22 12:00:00.123456+00", "2026-11-22 12:00:00+00", "2026-11-22 12:00:00.5+00"])
+OBJECT = st.sampled_from(["", "{}", '{"a": "名"}'])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_quick_way_comes_to_the_same_bytes(data: st.DataObject) -> None:
+    kinds = {name: MOMENT for name in canonical.TIMES} | {name: OBJECT for name in canonical.JSON}
+    kinds |= {name: st.sampled_from(["", "0", str(2**62)]) for name in canonical.NUMBERS}
+    kinds |= {name: st.sampled_from(["", "x", "x00ff"]) for name in canonical.DIGESTS}
+    row = "\t".join(data.draw(kinds.get(name, FIELD)) for name in canonical.ORDER).encode()
+    assert canonical.line(row) == canonical.piecemeal(row)
