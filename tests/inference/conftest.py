@@ -218,8 +218,8 @@ class Gateway:
         return [child.pid for child in alive if any("spawn_main" in part for part in child.cmdline())]
 
 
-async def eventually(check: Callable[[], Any], seconds: float = 10) -> None:
-    """Wait until `check` is true; it may be a coroutine function."""
+async def eventually(check: Callable[[], Any], seconds: float = 30) -> None:
+    """Wait until `check` is true; it may be a coroutine function. What has to be quick is measured in a proof."""
     deadline = time.monotonic() + seconds
     while True:
         found = check()
@@ -306,7 +306,7 @@ async def start(
         gateway.http = httpx.AsyncClient(base_url=gateway.url, timeout=20, trust_env=False)
         clients.append(gateway.http)
         if ready:
-            await eventually(lambda: _ready(gateway), 30)
+            await eventually(lambda: _ready(gateway))
         return gateway
 
     yield _start

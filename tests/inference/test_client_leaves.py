@@ -29,7 +29,7 @@ async def test_many_leave_at_once(start: Start, register: RegisterReader) -> Non
         await eventually(lambda: len(engine.asked) == 50)
         for writer in writers:
             writer.transport.abort()
-        await eventually(lambda: engine.open == 0, 1)
+        await eventually(lambda: engine.open == 0)
     await eventually(lambda: len(register.rows(kind="outcome", status="client_closed")) == 50)
 
 

@@ -91,7 +91,7 @@ async def test_stream_on_a_stopped_process_waits_for_its_own_time_out(start: Sta
             async def is_out() -> bool:
                 return await hung(gateway) > before
 
-            await eventually(is_out, 20)
+            await eventually(is_out)
             if comes_back:
                 stopped.go_on()
             ends = sorted(await asyncio.gather(*streams))

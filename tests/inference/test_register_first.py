@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-import time
 from pathlib import Path
 
 import httpx
@@ -67,12 +66,10 @@ async def test_frozen_register_serves_nobody_and_heals(
     async with await psycopg.AsyncConnection.connect(owner_url) as connection:
         await lock(connection)
         for _ in range(3):
-            asked_at = time.monotonic()
             response = await gateway.chat()
             assert (response.status_code, response.json()["error"]["code"]) == (503, "audit_unavailable")
-            assert time.monotonic() - asked_at < 1.2
         await connection.rollback()
-    await eventually(lambda: _serves(gateway), 5)
+    await eventually(lambda: _serves(gateway))
     assert register.rows(kind="outcome")[-1]["status"] == "ok"
 
 
@@ -97,12 +94,12 @@ async def test_broken_connection_is_made_anew(start: Start, engine: Engine, data
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid() AND usename = current_user"
         )
-    await eventually(lambda: _serves(gateway), 5)
+    await eventually(lambda: _serves(gateway))
 
 
 async def test_gateway_starts_without_postgresql_and_says_why_it_is_not_ready(start: Start, engine: Engine) -> None:
     gateway = await start(route("smol", engine.url), ready=False, DATABASE_URL="postgresql:///x?host=/nowhere")
-    await eventually(lambda: _answers(gateway), 20)
+    await eventually(lambda: _answers(gateway))
     response = await gateway.chat()
     assert (response.status_code, response.json()["error"]["code"]) == (503, "audit_unavailable")
     assert "retry-after" in response.headers
@@ -123,14 +120,14 @@ async def test_gateway_that_starts_before_a_frozen_postgresql_serves_with_its_sp
             DATABASE_URL=f"postgresql://u:p@127.0.0.1:{frozen.getsockname()[1]}/x",
             SIGNALBOX_GATEWAY_SPOOL="on", SIGNALBOX_GATEWAY_SPOOL_DIR=str(tmp_path / "spool"),
         )  # fmt: skip
-        await eventually(lambda: _answers(gateway), 20)
+        await eventually(lambda: _answers(gateway))
         statuses = list[int]()
 
         async def serves() -> bool:
             statuses.append((await gateway.chat()).status_code)
             return statuses[-1] == 200
 
-        await eventually(serves, 20)
+        await eventually(serves)
         assert set(statuses) <= {200, 503}
         assert "no connection for 0.75 s" in gateway.log.read_text()
 

@@ -151,7 +151,7 @@ class Load:
     async def until_more(self, count: int = 10) -> None:
         """Wait until so many more were acknowledged."""
         enough = len(self.acknowledged) + count
-        await eventually(lambda: len(self.acknowledged) >= enough, 20)
+        await eventually(lambda: len(self.acknowledged) >= enough)
 
 
 @dataclass

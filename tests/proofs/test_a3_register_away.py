@@ -68,7 +68,7 @@ async def test_killed(proof: Proof, start: Start, engine: Engine, store: Store, 
             await load.until_more(proof.full(10, 200))
             assert spooled(spooling)
             await asyncio.to_thread(store.start)
-            await eventually(lambda: not spooled(spooling), 20)
+            await eventually(lambda: not spooled(spooling))
         await load.until_more()
     show_refused(proof, f"PostgreSQL killed {kills} times, spool on", load)
     await show_agreement(proof, f"PostgreSQL killed {kills} times", store, load)
@@ -85,7 +85,7 @@ async def test_frozen(proof: Proof, start: Start, engine: Engine, store: Store, 
             times += 1
             await load.until_more(proof.full(20, 200))
             store.signal(signal.SIGCONT)
-            await eventually(lambda: not spooled(spooling), 20)
+            await eventually(lambda: not spooled(spooling))
         await load.until_more()
     show_refused(proof, f"PostgreSQL frozen {times} times, spool on", load)
     longest = max(each.seconds for each in load.told)
@@ -119,7 +119,7 @@ async def test_next_start_brings_back_what_a_killed_gateway_left(
         assert spooled(spooling)
         await asyncio.to_thread(store.start)
         acknowledged.gateway = await start(route("smol", engine.url), fresh=True, **spooling)
-        await eventually(lambda: not spooled(spooling), 20)
+        await eventually(lambda: not spooled(spooling))
     await show_agreement(proof, f"PostgreSQL and gateway killed {kills} times", store, acknowledged)
 
 
@@ -168,13 +168,13 @@ async def test_full_spool_refuses_at_once_and_recovers(
     before, after = Load(gateway), Load(gateway)
     async with before.clients():
         store.signal(signal.SIGKILL)
-        await eventually(lambda: before.refused, 20)
+        await eventually(lambda: before.refused)
     full = time.monotonic()
     async with after.clients():
-        await eventually(lambda: len(after.refused) > 20, 20)
+        await eventually(lambda: len(after.refused) > 20)
     show_closed(proof, "spool full", after.begun_after(full))
     assert (await gateway.http.get("/readyz")).status_code == 503
     await asyncio.to_thread(store.start)
-    await eventually(lambda: not spooled(spooling), 20)
+    await eventually(lambda: not spooled(spooling))
     assert (await gateway.chat()).status_code == 200
     await show_agreement(proof, "spool full", store, before)

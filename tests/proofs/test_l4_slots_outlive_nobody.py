@@ -43,7 +43,7 @@ async def all_held(running: Limiters, since_ms: float) -> float:
     def again() -> list[int]:
         return [each.at for each in admitted(running.decisions(), "slots") if each.at > since_ms]
 
-    await eventually(lambda: len(again()) >= SLOTS, 20)
+    await eventually(lambda: len(again()) >= SLOTS)
     return (again()[SLOTS - 1] - since_ms) / 1000
 
 

@@ -103,6 +103,42 @@ async def test_revoked_key_is_out_everywhere(proof: Proof, start: Start, publish
         )  # fmt: skip
 
 
+@pytest.mark.proof("S4", seconds=60)
+async def test_new_table_is_applied_everywhere(
+    proof: Proof, start: Start, publisher: Publisher, engine: Engine
+) -> None:
+    """By the same way as a revocation: a route that was not there before."""
+    workers = proof.full(2, 4)
+    gateway = await start(route("smol", engine.url), fresh=True, SIGNALBOX_GATEWAY_WORKERS=str(workers))
+    clients, waits = await clients_of_all(gateway, workers), []
+    for number in proof.rounds(3, 50):
+        name = f"new-{number}"
+        asking = [asyncio.create_task(last_unknown(client, name)) for client in clients]
+        await asyncio.sleep(0.05)
+        published = time.monotonic()
+        await asyncio.to_thread(publisher.routes, route("smol", engine.url), route(name, engine.url))
+        waits.append(max(0.0, max(await asyncio.gather(*asking)) - published))
+    for client in clients:
+        client.leave()
+    proof.show(
+        f"last 404 of a new route, {workers} workers", counted=len(waits), bar="≤ 1 s", held=max(waits) <= 1,
+        timed=float("inf") not in waits,
+        measured=f"p50 {quantile(waits, 0.5):.0f} ms, longest {quantile(waits, 1):.0f} ms",
+    )  # fmt: skip
+
+
+async def last_unknown(client: Client, model: str) -> float:
+    """When the last request was begun for which there was no such route yet; infinite if there never was one."""
+    last, until = 0.0, time.monotonic() + LATEST
+    while time.monotonic() < until:
+        answer = await client.ask({"model": model})
+        if answer.status == 200:
+            return last
+        last = answer.asked
+        await asyncio.sleep(0.005)
+    return float("inf")
+
+
 class Counted(dict[str, bytes]):
     """Published keys that count how often one is looked for."""
 

@@ -67,7 +67,7 @@ async def rotate(nginx: Nginx, tls: Tls, context: ssl.SSLContext) -> None:
     async def shown() -> bool:
         return await serial(nginx, context) != before
 
-    await eventually(shown, 30)
+    await eventually(shown)
 
 
 @pytest.mark.proof("S6", seconds=300)

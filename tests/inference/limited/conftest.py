@@ -77,7 +77,7 @@ def begin(start: Start, kept_redis: str) -> Limited:
 
     async def _begin(*routes: tables.RouteEntry, **environment: Any) -> Gateway:
         gateway: Gateway = await start(*routes, **{"REDIS_URL": kept_redis, **environment})
-        await eventually(lambda: _decides(gateway), 30)
+        await eventually(lambda: _decides(gateway))
         return gateway
 
     return _begin

@@ -146,7 +146,7 @@ async def test_raised_budget_is_there_within_a_second(
     gateway = await begin(route("smol", engine.url))
     assert (await gateway.chat(max_tokens=5)).status_code == 429
     _publish(publisher, key, books.change(entry, tokens_per_day=1000), project)
-    await eventually(lambda: _is_let_in(gateway), 3)
+    await eventually(lambda: _is_let_in(gateway))
 
 
 async def test_lowered_budget_binds_what_was_leased_already(
@@ -156,7 +156,7 @@ async def test_lowered_budget_binds_what_was_leased_already(
     gateway = await begin(route("smol", engine.url))
     assert (await gateway.chat(max_tokens=100)).status_code == 200
     _publish(publisher, key, books.change(entry, tokens_per_day=20), project)
-    await eventually(lambda: _is_refused(gateway), 3)
+    await eventually(lambda: _is_refused(gateway))
 
 
 def _publish(publisher: Publisher, key: Key, entry: LimitEntry, project: str) -> None:

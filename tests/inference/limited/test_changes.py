@@ -22,20 +22,20 @@ async def test_limit_of_a_key(
     free = key.entry
     gateway = await begin(route("smol", engine.url))
     publisher.key(limit_key(requests_per_minute=0))
-    await eventually(lambda: _is(gateway, 429), 1)
+    await eventually(lambda: _is(gateway, 429))
     key.entry = free
     publisher.key(key)
-    await eventually(lambda: _is(gateway, 200), 1)
+    await eventually(lambda: _is(gateway, 200))
 
 
 async def test_limit_of_a_project(begin: Limited, engine: Engine, publisher: Publisher, project: str) -> None:
     gateway = await begin(route("smol", engine.url))
     publisher.limits(LimitEntry(project, requests_per_minute=0))
-    await eventually(lambda: _is(gateway, 429), 1)
+    await eventually(lambda: _is(gateway, 429))
     publisher.limits(LimitEntry(project, requests_per_minute=1000))
-    await eventually(lambda: _is(gateway, 200), 1)
+    await eventually(lambda: _is(gateway, 200))
     publisher.limits()
-    await eventually(lambda: _is_unlimited(gateway), 1)
+    await eventually(lambda: _is_unlimited(gateway))
 
 
 async def _is_unlimited(gateway: Gateway) -> bool:
@@ -45,7 +45,7 @@ async def _is_unlimited(gateway: Gateway) -> bool:
 async def test_lost_table_changes_nothing(begin: Limited, engine: Engine, publisher: Publisher, project: str) -> None:
     gateway = await begin(route("smol", engine.url))
     publisher.limits(LimitEntry(project, requests_per_minute=0))
-    await eventually(lambda: _is(gateway, 429), 1)
+    await eventually(lambda: _is(gateway, 429))
     publisher.client.delete("signalbox:gateway:limits")
     publisher.all(route("smol", engine.url), keys=(gateway.key,))
     await asyncio.sleep(1.5)

@@ -42,7 +42,7 @@ async def settled(gateway: Gateway, before: int, spent: int) -> None:
         looks += 1
         return await used(gateway) == before + spent + SPENT * looks
 
-    await eventually(found, 3)
+    await eventually(found)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -138,7 +138,7 @@ async def test_slot_is_free_when_the_client_has_left(
             assert response.status_code == 429
             assert "concurrent requests" in response.json()["error"]["message"]
             writer.transport.abort()
-        await eventually(lambda: _is_let_in(gateway), 1)
+        await eventually(lambda: _is_let_in(gateway))
 
 
 async def test_slot_is_free_when_the_engine_has_failed(begin: Limited, engine: Engine, limit_key: LimitKey) -> None:
@@ -152,4 +152,4 @@ async def test_slot_is_free_when_the_engine_has_failed(begin: Limited, engine: E
         gateway = await begin(route("smol", engine.url), route("broken", broken.url))
         for _ in range(3):
             assert '"error"' in (await gateway.chat(model="broken", stream=True)).text
-        await eventually(lambda: _is_let_in(gateway), 1)
+        await eventually(lambda: _is_let_in(gateway))

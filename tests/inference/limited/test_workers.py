@@ -40,7 +40,7 @@ async def test_together_never_above_the_limit(
 ) -> None:
     limit_key(requests_per_minute=1000)
     gateway = await begin(route("smol", engine.url), fresh=True, SIGNALBOX_GATEWAY_WORKERS="2")
-    await eventually(lambda: _all_have_joined(gateway), 30)
+    await eventually(lambda: _all_have_joined(gateway))
     gateway.key = limited_key(project, requests_per_minute=LIMIT)
     publisher.key(gateway.key)
     await asyncio.sleep(1)

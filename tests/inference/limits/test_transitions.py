@@ -32,13 +32,13 @@ async def admitted(limiter: Limiter, tries: int) -> int:
     return count
 
 
-async def until(limiter: Limiter, *, alive: bool, seconds: float = 5) -> None:
+async def until(limiter: Limiter, *, alive: bool, seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while limiter.alive is not alive:  # noqa: ASYNC110 - what a caller sees is what is waited for
             await asyncio.sleep(0.005)
 
 
-async def open_again(limiter: Limiter, seconds: float = 5) -> float:
+async def open_again(limiter: Limiter, seconds: float = 30) -> float:
     """Seconds until limits can be checked again."""
     begun = time.monotonic()
     async with asyncio.timeout(seconds):
