@@ -84,8 +84,11 @@ def answer(question: Question, told: Iterable[Row], fleet: Fleet) -> list[Seen]:
     for row in mine:
         if (subject := subject_of(row, fleet)) is not None:
             groups[subject].append(row)
-    value_of = _value_of(metric, question.aggregation)
-    return [Seen(subject, value_of(group)) for subject, group in groups.items()]
+    value_of, least = _value_of(metric, question.aggregation), question.min_requests
+    return [
+        Seen(subject, value_of(group) if not least or _requests(metric, group) >= least else None)
+        for subject, group in groups.items()
+    ]
 
 
 def _is_asked_for(row: Row, question: Question) -> bool:
@@ -150,11 +153,22 @@ def _rate(group: Sequence[Row]) -> float | None:
     return sum(row.figures[0] / row.seconds for row in group if row.seconds > 0)
 
 
+def _requests(metric: Metric, group: Sequence[Row]) -> float:
+    """How many the value is made of: those that a share judges, those that a histogram counted."""
+    if metric.name in _SHARES:
+        return sum(row.figures[0] for row in _judged(group))
+    return sum(row.figures[-1] for row in group)
+
+
+def _judged(group: Iterable[Row]) -> list[Row]:
+    return [row for row in group if row.part[:1] in {"2", "5"} or row.part == "429"]
+
+
 def _share(counted: Callable[[str], bool]) -> Value:
     """Of what was answered, in percent. What was the client's own mistake (4xx but 429) is not counted at all."""
 
     def share(group: list[Row]) -> float | None:
-        judged = [row for row in group if row.part[:1] in {"2", "5"} or row.part == "429"]
+        judged = _judged(group)
         whole = sum(row.figures[0] for row in judged)
         return 100 * sum(row.figures[0] for row in judged if counted(row.part)) / whole if whole else None
 

@@ -39,6 +39,11 @@ from monitoring.values import Question, Seen, Subject, Unanswered
 logger = logging.getLogger(__name__)
 TICK = "evaluate"
 BATCH = 2_000
+JUDGED = (
+    "rule", "project", "fingerprint", "labels", "severity", "state", "value", "began_at", "state_at", "fired_at",
+    "notified_at", "acknowledged_at",
+)  # fmt: skip
+"""what a tick has to know of an open alert: there may be thousands"""
 
 
 @dataclass
@@ -71,7 +76,8 @@ def evaluate(at: datetime) -> Round | None:
     if not claim(TICK, at):
         return None
     done = Round()
-    open_ = {(alert.rule_id, alert.fingerprint): alert for alert in Alert.objects.filter(ended_at=None).order_by("pk")}
+    still_open = Alert.objects.filter(ended_at=None).only(*JUDGED).order_by("pk")
+    open_ = {(alert.rule_id, alert.fingerprint): alert for alert in still_open}
     rules = list(AlertRule.objects.filter(enabled=True).select_related("status").order_by("pk"))
     done.rules = len(rules)
     changes = [*_gone(open_.values(), {rule.pk for rule in rules}), *_all_moves(rules, open_, at, done)]
@@ -109,7 +115,7 @@ def _all_moves(
 
 def _question(rule: AlertRule, fleet: Fleet) -> Question:
     """What the rule asks: narrowed by caller where the samples tell it, else its answer is narrowed afterwards."""
-    question = Question(rule.metric, rule.aggregation, rule.window_seconds)
+    question = Question(rule.metric, rule.aggregation, rule.window_seconds, min_requests=rule.min_requests)
     if not rule.watched.by_caller:
         return question
     deployments = {owned.id: name for name, owned in fleet.deployments.items()}

@@ -44,7 +44,8 @@ async def _scrape(targets: list[Target]) -> list[Answer]:
 
 
 def _client(trust: ssl.SSLContext | None) -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=AT_ONCE)
+    # Each target is asked once, so no connection is kept: idle ones would be looked through at each step of the others.
+    limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0)
     return httpx.AsyncClient(
         timeout=SECONDS, trust_env=False, follow_redirects=False, limits=limits, verify=trust or _MACHINES
     )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from audit.seal_models import Verification
+from audit.sealer import lag_seconds
 from controlplane.alerting.metrics import Of
 from controlplane.budgets import current_accounts, standings_of
 from controlplane.lifecycle import ReplicaState
@@ -15,6 +16,7 @@ from monitoring.values import Seen, Subject
 
 KEYS_AHEAD = timedelta(days=90)
 """keys that expire later are not looked at"""
+_REGISTER = Subject(Of.REGISTER, "register", "register")
 
 
 def _replicas_not_ready(_now: datetime) -> list[Seen]:
@@ -66,9 +68,13 @@ def _quota_use(_now: datetime) -> list[Seen]:
 
 def _register_unverified(_now: datetime) -> list[Seen]:
     """1 while the rolling verification has found what is not settled; nothing before its first round."""
-    register = Subject(Of.REGISTER, "register", "register")
     failed = Verification.objects.values_list("failed_at", flat=True)
-    return [Seen(register, float(at is not None)) for at in failed]
+    return [Seen(_REGISTER, float(at is not None)) for at in failed]
+
+
+def _register_unsealed(_now: datetime) -> list[Seen]:
+    """Seconds; it grows while the sealer does not work, or waits for a number that never comes."""
+    return [Seen(_REGISTER, lag_seconds())]
 
 
 STANDINGS: dict[str, Callable[[datetime], list[Seen]]] = {
@@ -76,6 +82,7 @@ STANDINGS: dict[str, Callable[[datetime], list[Seen]]] = {
     "replica_crash_looping": _crash_looping,
     "key_days_left": _key_days_left,
     "quota_use": _quota_use,
+    "register_unsealed": _register_unsealed,
     "register_unverified": _register_unverified,
 }
 """by metric; those that no part of this installation tells are missing"""

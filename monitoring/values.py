@@ -33,6 +33,8 @@ class Question(NamedTuple):
     window_seconds: int
     project: str = ""
     deployment: str = ""
+    min_requests: int = 0
+    """fewer in the window are not judged"""
 
 
 class Unanswered(Exception):

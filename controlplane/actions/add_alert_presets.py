@@ -19,6 +19,7 @@ def add_alert_presets(*, actor: Actor, reason: str = "") -> list[AlertRule]:
         for preset in PRESETS:
             fields = asdict(preset)
             fields.pop("promql")
+            fields.pop("requests")
             slug, name = fields.pop("slug"), str(fields.pop("name"))
             if slug not in slugs and name not in there:
                 advice = str(fields.pop("advice"))

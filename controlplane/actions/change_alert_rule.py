@@ -11,8 +11,8 @@ from controlplane.permissions import Permission, require
 
 CHANGEABLE = frozenset(
     {
-        "name", "metric", "aggregation", "window_seconds", "comparison", "threshold", "for_seconds",
-        "keep_firing_seconds", "repeat_seconds", "severity", "route", "deployment", "advice", "enabled",
+        "name", "metric", "aggregation", "window_seconds", "comparison", "threshold", "min_requests",
+        "for_seconds", "keep_firing_seconds", "repeat_seconds", "severity", "route", "deployment", "advice", "enabled",
     }
 )  # fmt: skip
 

@@ -9,7 +9,9 @@ from controlplane.actions.base import project_name, target_of
 from controlplane.models import AlertRule, Project
 from controlplane.permissions import Permission, require
 
-TOLD = ("metric", "aggregation", "comparison", "threshold", "window_seconds", "for_seconds", "severity")
+TOLD = (
+    "metric", "aggregation", "comparison", "threshold", "window_seconds", "min_requests", "for_seconds", "severity",
+)  # fmt: skip
 
 
 @transaction.atomic

@@ -15,6 +15,9 @@ def check(rule: AlertRule) -> None:
     if rule.aggregation not in metric.aggregations:
         known = ", ".join(Aggregation(it).value for it in metric.aggregations)
         raise Invalid(_("This metric knows: %(names)s.") % {"names": known}, field="aggregation")
+    if rule.min_requests and not metric.counts_requests:
+        message = _("This metric counts no requests: leave it at 0.")
+        raise Invalid(message, field="min_requests", code="counts_no_requests")
     for scope in ("project", "route", "deployment"):
         if getattr(rule, f"{scope}_id") is not None and scope not in metric.scopes:
             raise Invalid(_("This metric cannot be narrowed to that."), field=scope, code="scope_unknown")

@@ -173,6 +173,7 @@ class AlertRuleAdmin(ConsoleAdmin):
             (_("state"), self.shown_status(subject)),
             (_("severity"), self.shown_severity(subject)),
             (_("window"), seconds % {"n": subject.window_seconds} if subject.watched.series else ""),
+            (_("requests at least"), subject.min_requests or ""),
             (_("for"), seconds % {"n": subject.for_seconds}),
             (_("keep firing for"), seconds % {"n": subject.keep_firing_seconds}),
             (_("repeat"), seconds % {"n": subject.repeat_seconds} if subject.repeat_seconds else _("once")),

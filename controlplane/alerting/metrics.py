@@ -67,6 +67,11 @@ class Metric:
     """its series tell the project that called and the deployment that answered"""
 
     @property
+    def counts_requests(self) -> bool:
+        """Whether its values are shares or percentiles of requests, so that few of them tell little."""
+        return not {A.SHARE, *PERCENTILES}.isdisjoint(self.aggregations)
+
+    @property
     def scopes(self) -> frozenset[str]:
         """What its values can be narrowed to."""
         return _SCOPES[self.of] | (frozenset({"deployment"}) if self.by_caller else frozenset())
@@ -111,6 +116,8 @@ _ALL = (
     Metric("replica_crash_looping", _("replica is crash-looping"), Of.REPLICA, Unit.COUNT, (A.LAST,)),
     Metric("register_lag", _("how long the register lags behind"), Of.GATEWAY, Unit.SECONDS, GAUGE,
            ("gateway_audit_lag",)),
+    Metric("register_unsealed", _("age of the oldest register entry that no seal binds"), Of.REGISTER, Unit.SECONDS,
+           (A.LAST,)),
     Metric("register_unverified", _("register entries that fail verification"), Of.REGISTER, Unit.COUNT, (A.LAST,)),
     Metric("key_days_left", _("days until an API key expires"), Of.API_KEY, Unit.DAYS, (A.LAST,)),
     Metric("quota_use", _("budget used"), Of.LIMIT, Unit.PERCENT, (A.LAST,)),

@@ -25,19 +25,26 @@ class Preset:
     window_seconds: int = 5 * MINUTE
     for_seconds: int = 2 * MINUTE
     keep_firing_seconds: int = 5 * MINUTE
+    min_requests: int = 0
+    """fewer in the window are not judged: at night one failure of one wakes nobody"""
     promql: str = field(default="", repr=False)
     """the left side of the same condition for Prometheus, where it has the figures"""
+    requests: str = field(default="", repr=False)
+    """and how many requests it is made of, where `min_requests` asks for some"""
 
 
 _A, _C, _S = Aggregation, Comparison, Severity
 
-_QUANTILE = "histogram_quantile(0.99, sum by (le, {by}) (rate({name}_bucket[5m])))"
+_ENOUGH = 20
+_QUANTILE = "histogram_quantile(0.99, sum by (le, deployment) (rate({name}_bucket[5m])))"
+_OBSERVED = "sum by (deployment) (increase({name}_count[5m]))"
+_TTFT, _E2E = "vllm:time_to_first_token_seconds", "vllm:e2e_request_latency_seconds"
 _REQUESTS = "signalbox_gateway_requests_total"
-_JUDGED = f'sum by (model) (rate({_REQUESTS}{{status=~"2..|429|5.."}}[5m]))'
+_JUDGED = f'sum by (model) (increase({_REQUESTS}{{status=~"2..|429|5.."}}[5m]))'
 
 
 def _share(status: str) -> str:
-    return f'100 * sum by (model) (rate({_REQUESTS}{{status=~"{status}"}}[5m])) / {_JUDGED}'
+    return f'100 * sum by (model) (increase({_REQUESTS}{{status=~"{status}"}}[5m])) / {_JUDGED}'
 
 
 PRESETS: tuple[Preset, ...] = (
@@ -45,27 +52,27 @@ PRESETS: tuple[Preset, ...] = (
         "ttft-p99", _("Time to first token is long"), "time_to_first_token", _A.P99, _C.ABOVE, 5, _S.WARNING,
         _("Look at the queue and the KV cache of the deployment: when requests wait, scale it; when prompts are long,"
           " lower max-num-batched-tokens or set limits."),
-        promql=_QUANTILE.format(by="deployment", name="vllm:time_to_first_token_seconds"),
+        min_requests=_ENOUGH, promql=_QUANTILE.format(name=_TTFT), requests=_OBSERVED.format(name=_TTFT),
     ),
     Preset(
         "e2e-p99", _("End-to-end latency is long"), "end_to_end_latency", _A.P99, _C.ABOVE, 60, _S.WARNING,
         _("Compare it with the time to first token: if only this one grew, answers are long or the batch is too big."),
-        promql=_QUANTILE.format(by="deployment", name="vllm:e2e_request_latency_seconds"),
+        min_requests=_ENOUGH, promql=_QUANTILE.format(name=_E2E), requests=_OBSERVED.format(name=_E2E),
     ),
     Preset(
         "failure-rate", _("Requests fail"), "failure_rate", _A.SHARE, _C.ABOVE, 1, _S.CRITICAL,
         _("Open the register, filter by the route and look at the statuses; then look at the replicas' history."),
-        promql=f"({_share('5..')})",
+        min_requests=_ENOUGH, promql=f"({_share('5..')})", requests=_JUDGED,
     ),
     Preset(
         "success-rate", _("Too few requests succeed"), "success_rate", _A.SHARE, _C.BELOW, 99, _S.WARNING,
         _("Refusals by limits count here: see whether a limit is too tight or a client too eager."),
-        promql=f"({_share('2..')})",
+        min_requests=_ENOUGH, promql=f"({_share('2..')})", requests=_JUDGED,
     ),
     Preset(
         "kv-cache", _("KV cache is nearly full"), "kv_cache_use", _A.AVG, _C.ABOVE, 85, _S.WARNING,
         _("Soon requests wait or are preempted: add a replica, or lower max-num-seqs or max-model-len."),
-        promql="100 * avg_over_time(vllm:kv_cache_usage_perc[5m])",
+        promql="100 * (avg_over_time(vllm:kv_cache_usage_perc[5m]) or avg_over_time(vllm:gpu_cache_usage_perc[5m]))",
     ),
     Preset(
         "queue-length", _("Requests queue up in the engines"), "queue_length", _A.AVG, _C.ABOVE, 10, _S.WARNING,
@@ -83,9 +90,15 @@ PRESETS: tuple[Preset, ...] = (
         for_seconds=0, promql='signalbox_replicas{state="crash_loop"}',
     ),
     Preset(
-        "register-lag", _("The register lags behind"), "register_lag", _A.MAX, _C.ABOVE, 1, _S.CRITICAL,
+        "register-lag", _("The register lags behind"), "register_lag", _A.MIN, _C.ABOVE, 1, _S.CRITICAL,
         _("PostgreSQL is slow or away: look at its disk and its connections. Requests wait for their record."),
-        for_seconds=1 * MINUTE, promql="max by (instance) (max_over_time(signalbox_audit_lag_seconds[5m]))",
+        window_seconds=1 * MINUTE, for_seconds=1 * MINUTE,
+        promql="max by (instance) (min_over_time(signalbox_audit_lag_seconds[1m]))",
+    ),
+    Preset(  # a number that never comes is waited for a minute, which is no fault
+        "register-unsealed", _("The register is not being sealed"), "register_unsealed", _A.LAST, _C.ABOVE, 120,
+        _S.CRITICAL, _("New entries are written and not yet protected: see whether the workers run and what they log."),
+        for_seconds=1 * MINUTE, promql="signalbox_audit_unsealed_seconds",
     ),
     Preset(
         "register-unverified", _("The register fails its verification"), "register_unverified", _A.LAST, _C.ABOVE, 0,
@@ -112,7 +125,8 @@ PRESETS: tuple[Preset, ...] = (
         _("vLLM takes most of it at its start (92 %), that is no fault; more than that leaves no room for anything."),
         for_seconds=15 * MINUTE,
         promql="100 * avg_over_time(DCGM_FI_DEV_FB_USED[5m]) / (avg_over_time(DCGM_FI_DEV_FB_USED[5m])"
-               " + avg_over_time(DCGM_FI_DEV_FB_FREE[5m]) + avg_over_time(DCGM_FI_DEV_FB_RESERVED[5m]))",
+               " + avg_over_time(DCGM_FI_DEV_FB_FREE[5m])"
+               " + (avg_over_time(DCGM_FI_DEV_FB_RESERVED[5m]) or 0 * avg_over_time(DCGM_FI_DEV_FB_USED[5m])))",
     ),
     Preset(
         "gpu-temperature", _("GPU is hot"), "gpu_temperature", _A.MAX, _C.ABOVE, 85, _S.CRITICAL,

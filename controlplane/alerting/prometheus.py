@@ -22,6 +22,8 @@ def _rule(preset: Preset) -> str:
     name = "Signalbox" + "".join(word.capitalize() for word in preset.slug.split("-"))
     unit = METRICS[preset.metric].unit.replace("%", "%%")
     expression = f"{preset.promql} {preset.comparison} {preset.threshold:g}"
+    if preset.min_requests:
+        expression += f" and {preset.requests} >= {preset.min_requests}"
     description = '{{ $value | printf "%.3g' + unit + '" }}'
     fields = [
         f"      - alert: {name}",

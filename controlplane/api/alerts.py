@@ -22,7 +22,7 @@ from controlplane.api.nouns import BY_NAME, CREATED_AT, NounViewSet, Shown, name
 from controlplane.api.preconditions import reason_of
 from controlplane.lifecycle import AlertState
 from controlplane.models import Alert, AlertRule, Deployment, Project, Route, Silence
-from controlplane.models.alerts import DAY
+from controlplane.models.alerts import DAY, MOST_REQUESTS
 from controlplane.roles import Permission
 
 UNITS = "In the metric's unit: seconds, percent (0 to 100), °C, days or a number."
@@ -44,6 +44,7 @@ class AlertRuleShown(Shown):
     window_seconds = serializers.IntegerField()
     comparison = serializers.ChoiceField(Comparison.choices)
     threshold = serializers.FloatField(help_text=UNITS)
+    min_requests = serializers.IntegerField()
     for_seconds = serializers.IntegerField()
     keep_firing_seconds = serializers.IntegerField()
     repeat_seconds = serializers.IntegerField()
@@ -68,6 +69,10 @@ class AlertRuleChange(Body):
     window_seconds = Whole(min_value=30, max_value=DAY, default=300, help_text="How far back samples count.")
     comparison = Choice(Comparison.choices, default=Comparison.ABOVE)
     threshold = Number(help_text=UNITS)
+    min_requests = Whole(
+        min_value=0, max_value=MOST_REQUESTS, default=0,
+        help_text="Fewer in the window are not judged. For shares and percentiles.",
+    )  # fmt: skip
     for_seconds = Whole(min_value=0, max_value=7 * DAY, default=120, help_text="It has to hold so long first.")
     keep_firing_seconds = Whole(min_value=0, max_value=7 * DAY, default=300, help_text="And to be well so long.")
     repeat_seconds = Whole(min_value=0, max_value=7 * DAY, default=14_400, help_text="0: an alert is told once.")

@@ -16,14 +16,14 @@ from controlplane.actions.delete_alert_rule import delete_alert_rule
 from controlplane.actions.end_silence import end_silence
 from controlplane.alerting.metrics import METRICS, Aggregation, Comparison, Severity
 from controlplane.models import Alert, AlertRule, Deployment, Project, Route, Silence
-from controlplane.models.alerts import DAY
+from controlplane.models.alerts import DAY, MOST_REQUESTS
 from controlplane.roles import Permission
 
 from .base import ActionForm
 
 FIELDS = (
-    "name", "metric", "aggregation", "window_seconds", "comparison", "threshold", "for_seconds", "keep_firing_seconds",
-    "repeat_seconds", "severity", "route", "deployment", "advice", "enabled",
+    "name", "metric", "aggregation", "window_seconds", "comparison", "threshold", "min_requests", "for_seconds",
+    "keep_firing_seconds", "repeat_seconds", "severity", "route", "deployment", "advice", "enabled",
 )  # fmt: skip
 
 
@@ -57,6 +57,10 @@ class RuleFieldsForm(ActionForm):
     )
     comparison = forms.ChoiceField(label=_("Comparison"), choices=Comparison.choices)
     threshold = forms.FloatField(label=_("Threshold"), help_text=_("In the metric's unit; shares from 0 to 100."))
+    min_requests = forms.IntegerField(
+        label=_("Requests at least"), initial=0, min_value=0, max_value=MOST_REQUESTS,
+        help_text=_("Fewer in the window are not judged: one failure of one is no rate. For shares and percentiles."),
+    )  # fmt: skip
     for_seconds = _seconds(_("For"), 120, _("In seconds: how long it has to hold before it fires."))
     keep_firing_seconds = _seconds(
         _("Keep firing for"), 300, _("In seconds: how long it has to be well again before it is over.")

@@ -19,6 +19,8 @@ from .routes import Route
 from .sealed import SealedField
 
 DAY = 86_400
+MOST_REQUESTS = 1_000_000
+"""that a rule may ask for; more in a window is no floor but a mistake"""
 LANGUAGES = (("zh-hans", "简体中文"), ("en", "English"))
 
 
@@ -48,6 +50,10 @@ class AlertRule(Noun):
     )  # fmt: skip
     comparison = models.CharField(_("comparison"), max_length=2, choices=Comparison.choices, default=Comparison.ABOVE)
     threshold = models.FloatField(_("threshold"))
+    min_requests = models.PositiveIntegerField(
+        _("requests at least"), default=0, validators=[MaxValueValidator(MOST_REQUESTS)],
+        help_text=_("Fewer in the window are not judged: one failure of one is no rate. For shares and percentiles."),
+    )  # fmt: skip
     for_seconds = _seconds(_("for"), 120, _("In seconds: how long it has to hold before it fires."))
     keep_firing_seconds = _seconds(
         _("keep firing for"), 300, _("In seconds: how long it has to be well again before it is over.")

@@ -5,6 +5,7 @@ from unittest.mock import Mock
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from audit.seal_models import Verification
 from controlplane.actions.change_alert_rule import change_alert_rule
@@ -17,6 +18,8 @@ from monitoring.scrape import Answer
 from monitoring.targets import Target
 from monitoring.vocabulary import Reading
 from tests import factories
+from tests.audit.seals import event
+from tests.audit.seals import write as write_events
 from tests.monitoring.conftest import NOW, Scraped
 from tests.monitoring.engine_text import vllm
 
@@ -227,3 +230,11 @@ def test_register_that_fails_its_verification_fires_at_once(failed: bool) -> Non
     Verification.objects.update_or_create(pk=1, defaults={"failed_at": NOW if failed else None, "failure": "row 7"})
     rounds.evaluate(NOW)
     assert Alert.objects.filter(state="firing", subject="register").exists() is failed
+
+
+@pytest.mark.parametrize(("age", "fires"), [(30, False), (300, True)])
+def test_register_that_is_not_sealed_fires(age: int, fires: bool) -> None:
+    kv_rule(metric="register_unsealed", aggregation="last", threshold=120)
+    write_events(event("g", 1, at=timezone.now() - timedelta(seconds=age)))
+    rounds.evaluate(NOW)
+    assert Alert.objects.filter(state="firing", subject="register").exists() is fires
