@@ -58,7 +58,7 @@ class RuleFieldsForm(ActionForm):
     comparison = forms.ChoiceField(label=_("Comparison"), choices=Comparison.choices)
     threshold = forms.FloatField(label=_("Threshold"), help_text=_("In the metric's unit; shares from 0 to 100."))
     min_requests = forms.IntegerField(
-        label=_("Requests at least"), initial=0, min_value=0, max_value=MOST_REQUESTS,
+        label=_("Requests at least"), required=False, initial=0, min_value=0, max_value=MOST_REQUESTS,
         help_text=_("Fewer in the window are not judged: one failure of one is no rate. For shares and percentiles."),
     )  # fmt: skip
     for_seconds = _seconds(_("For"), 120, _("In seconds: how long it has to hold before it fires."))
@@ -85,6 +85,9 @@ class RuleFieldsForm(ActionForm):
         super().__init__(*args, **kwargs)
         self.offer("route", self.seen(Route))
         self.offer("deployment", self.seen(Deployment).filter(deleted_at=None))
+
+    def clean_min_requests(self) -> int:
+        return self.cleaned_data["min_requests"] or 0
 
     @property
     def values(self) -> dict[str, Any]:
