@@ -6,10 +6,10 @@ Nothing writes through this model: `audit.record` and the gateway's COPY are the
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from audit.seal_models import Checkpoint, Hold, Seal, SealerLease, Verification, Writer
+from audit.seal_models import Checkpoint, Hold, Retirement, Seal, SealerLease, Verification, Writer
 from inference.contract.ids import uuid7
 
-__all__ = ["Checkpoint", "Event", "Hold", "Seal", "SealerLease", "Verification", "Writer"]
+__all__ = ["Checkpoint", "Event", "Hold", "Retirement", "Seal", "SealerLease", "Verification", "Writer"]
 
 
 class Event(models.Model):

@@ -72,6 +72,7 @@ class Operation(StrEnum):
     REGISTER_VERIFICATION_FAILED = "register.verification_failed"
     REGISTER_MONTH_RETIRED = "register.month_retired"
     REGISTER_HOLD_PLACED = "register.hold_placed"
+    REGISTER_MONTH_RETIREMENT_ORDERED = "register.month_retirement_ordered"
     REGISTER_HOLD_LIFTED = "register.hold_lifted"
     # alerts
     ALERT_RULE_CREATED = "alert_rule.created"

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, Literal
 
 from django.conf import settings
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from psycopg.types.json import Jsonb
@@ -65,12 +65,15 @@ def record(
     detail: dict[str, Any] | None = None,
     kind: Kind = "management",
     status: str = "ok",
+    using: str = DEFAULT_DB_ALIAS,
 ) -> Event:
     """Append one event in the current transaction: it is there if and only if the change it tells of is.
 
     `changes` maps a field to ``[before, after]`` and never holds a secret. Raises ValueError for an unregistered
-    operation, and whatever `settings.REGISTER_WATCH` raises for an abnormal one.
+    operation, and whatever `settings.REGISTER_WATCH` raises for an abnormal one. `using` is the connection that has the
+    transaction: the owner's when what changes are tables.
     """
+    connection = connections[using]
     _watch()(Operation(operation), actor, detail)
     numbered = numbering.next_number(connection)
     event = Event(

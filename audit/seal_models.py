@@ -106,6 +106,39 @@ class Verification(models.Model):
         default_permissions = ()
 
 
+class Retirement(models.Model):
+    """A month of the register that was exported and dropped. Signed: nobody without the key can excuse missing rows.
+
+    Only appended to, by the owner of the tables, in the transaction that drops the month.
+    """
+
+    month = models.DateField(_("month"), primary_key=True)
+    """its first day"""
+    retired_at = models.DateTimeField(_("dropped"))
+    event = models.UUIDField(_("event"))
+    export = models.TextField(_("export"))
+    """name of its files"""
+    rows = models.BigIntegerField(_("entries"))
+    sha256 = models.TextField()
+    """of the export's compressed file"""
+    whole = models.JSONField(default=list)
+    """``[[first, last], …]``: seals all of whose rows are gone"""
+    parts = models.JSONField(default=list)
+    """``[[seal, [[first, last], …]], …]``: places among the leaves of seals that reach beyond the month"""
+    signature = models.TextField()
+    """Ed25519 over all of the above, see `audit.retirements`"""
+
+    class Meta:
+        db_table = "audit_retirement"
+        ordering = ("month",)
+        verbose_name = _("dropped month")
+        verbose_name_plural = _("dropped months")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"
+
+
 class Hold(models.Model):
     """Nothing of this project or actor is retired while it stands."""
 

@@ -20,10 +20,9 @@ from django.conf import settings
 from django.db import connection, connections, transaction
 from django.db.models import QuerySet
 
-from audit import merkle
+from audit import merkle, retirements
 from audit.checkpoints import BadCheckpoint, opened
-from audit.models import Event, Seal
-from audit.operations import Operation
+from audit.models import Retirement, Seal
 from audit.reading import OF_WRITER, content, rows
 from audit.sealer import LAST_NUMBER, without
 from audit.seals import FIRST_PREV, chained, link, moment
@@ -48,6 +47,7 @@ class What(StrEnum):
     CUT_TAIL = "cut tail"
     SEAL_EDITED = "seal edited"
     CHECKPOINT_EDITED = "checkpoint edited"
+    RETIREMENT_EDITED = "retirement edited"
 
 
 class Failure(NamedTuple):
@@ -78,6 +78,8 @@ class Report:
     checkpoints: int = 0
     unsealed: int = 0
     failures: list[Failure] = field(default_factory=list)
+    retired: list[Retirement] = field(default_factory=list)
+    """months that were dropped; they stand in their exports"""
 
     @property
     def first(self) -> Failure | None:
@@ -90,6 +92,7 @@ def verify(now: datetime, *, since: datetime | None = None, processes: int = PRO
     report = Report()
     _verify_chain(report, first)
     _verify_checkpoints(report, first)
+    _verify_retirements(report)
     chunks = list(_chunks(first))
     if processes > 1 and len(chunks) > 1:
         connections.close_all()  # a forked process must not share one
@@ -110,6 +113,7 @@ def verify_slice(first: int, last: int, now: datetime) -> Report:
     report = Report()
     _verify_chain(report, first, last)
     _verify_checkpoints(report, first, last)
+    _verify_retirements(report)
     if first <= last:
         report.rows, failures = verify_rows(first, last)
         report.failures += failures
@@ -234,14 +238,16 @@ def verify_rows(first: int, last: int) -> tuple[int, list[Failure]]:
     """The rows that these seals bind: how many were read, and what is wrong."""
     found: list[Failure] = []
     pieces = list(_pieces(Seal.objects.filter(number__range=(first, last)).order_by("number"), found))
-    retired = _retired_before()
+    pieces, dropped = _parted(pieces)
     count = 0
     with transaction.atomic():
         for run in _joined(pieces):
             read, failures = _compare(run)
             count += read
             found += failures
-    return count, [one for one in found if retired is None or not _is_retired(one, retired)]
+        for run in _joined(dropped):
+            found += _back(run)
+    return count, found
 
 
 def _pieces(seals: Iterable[Seal], failures: list[Failure]) -> Iterator[_Piece]:
@@ -356,21 +362,40 @@ def _failure(run: list[_Piece], number: int, what: What, row: bytes = b"", detai
     return Failure(piece.seal, piece.place + number - piece.first, what, piece.writer, number, identity, detail)
 
 
-# months that were retired
+# months that were dropped
 
 
-def _retired_before() -> datetime | None:
-    """Where the register begins: told by the newest entry of a retirement, which is sealed itself."""
-    event = Event.objects.filter(operation=Operation.REGISTER_MONTH_RETIRED.value).order_by("-at").first()
-    return datetime.fromisoformat(event.detail["before"]) if event and event.detail else None
+def _parted(pieces: list[_Piece]) -> tuple[list[_Piece], list[_Piece]]:
+    """Those whose rows have to be there, and those whose rows were dropped with their month."""
+    good, _ = retirements.standing()
+    if not good:
+        return pieces, []
+    gone = retirements.Gone(good)
+    parted: tuple[list[_Piece], list[_Piece]] = ([], [])
+    for piece in pieces:
+        for span in gone.spans(piece.seal, piece.place, piece.place + piece.last - piece.first):
+            begin, end = span.first - piece.place, span.last - piece.place
+            part = piece._replace(
+                first=piece.first + begin, last=piece.first + end, place=span.first,
+                leaves=piece.leaves[begin * _HASH : (end + 1) * _HASH],
+            )  # fmt: skip
+            parted[span.gone].append(part)
+    return parted
 
 
-def _is_retired(failure: Failure, before: datetime) -> bool:
-    """Rows of seals that reach into a retired month are gone with it."""
-    if failure.what is not What.MISSING:
-        return False
-    seal = Seal.objects.only("first_at").get(number=failure.seal)
-    return seal.first_at is not None and seal.first_at < before
+def _back(run: list[_Piece]) -> Iterator[Failure]:
+    """Rows that are there though their month was dropped."""
+    for row in rows(OF_WRITER, [run[0].writer, run[0].first, run[-1].last, 100]):
+        yield _failure(run, int(row.split(b"\t", _NUMBER + 1)[_NUMBER]), What.INSERTED, row, "its month was dropped")
+
+
+def _verify_retirements(report: Report) -> None:
+    good, bad = retirements.standing()
+    report.retired = good
+    for one in bad:
+        first = min((span[0] for span in one.whole), default=0)
+        detail = f"the statement that {one} was dropped is not signed"
+        report.failures.append(Failure(first, -1, What.RETIREMENT_EDITED, detail=detail))
 
 
 # rows that no seal binds

@@ -235,6 +235,9 @@ MODELS_DIR = Path(env.text("SIGNALBOX_MODELS_DIR") or HOME / "models")
 REPLICAS_DIR = HOME / "replicas"
 CHECKPOINTS_FILE = Path(env.text("SIGNALBOX_CHECKPOINTS_FILE") or HOME / "checkpoints" / "register.jsonl")
 EXPORTS_DIR = Path(env.text("SIGNALBOX_EXPORTS_DIR") or HOME / "exports")
+# Months of the register go after so many days, once they stand in the archive; without an archive none goes.
+RETENTION_DAYS = env.integer("SIGNALBOX_RETENTION_DAYS", 180, lowest=180)
+ARCHIVE_DIR = Path(env.text("SIGNALBOX_ARCHIVE_DIR")) if env.text("SIGNALBOX_ARCHIVE_DIR") else None
 EXPORTS_KEPT_HOURS = env.integer("SIGNALBOX_EXPORTS_KEPT_HOURS", 72, lowest=1)
 
 # Kubernetes: engines as pods. KUBECONFIG as usual; without it a pod's own service account.

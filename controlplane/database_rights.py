@@ -45,6 +45,7 @@ def grant(using: str, **_kwargs: Any) -> None:
 _REGISTER = {
     TABLE: ["SELECT, INSERT"], ROWS: ["INSERT"], bodies.TABLE: ["SELECT"], bodies.ROWS: ["INSERT"],
     "audit_seal": ["SELECT, INSERT"], "audit_checkpoint": ["SELECT, INSERT"],
+    "audit_retirement": ["SELECT"],
 }  # fmt: skip
 """what is reached of it; its months are reached through these"""
 

@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from django.conf import settings
 from django.core import signing
 from django.core.handlers.asgi import ASGIRequest
 from django.db import transaction
@@ -17,8 +16,7 @@ from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 
-from audit.export_files import BLOCK, Files
-from audit.exporting import Format
+from audit.export_files import BLOCK
 from audit.record import Actor
 from controlplane.actions.download_export import download_export
 from controlplane.errors import Conflict, Invalid, NotAllowed
@@ -38,15 +36,11 @@ class File(NamedTuple):
     ticket: str
 
 
-def files_of(export: Export) -> Files:
-    return Files(settings.EXPORTS_DIR, str(export), Format(export.format))
-
-
 def offered(export: Export, actor: Actor) -> list[File]:
     """The files with fresh tickets; none for anybody but who asked for them."""
     if not export.is_asked_for_by(actor.type, actor.id):
         return []
-    found = files_of(export).shown().items()
+    found = export.files.shown().items()
     return [File(name, path, path.stat().st_size, ticket(export, name, actor)) for name, path in found if path.exists()]
 
 
@@ -66,7 +60,7 @@ def fetch(request: HttpRequest, export: Export, text: str, *, actor: Actor) -> H
         raise Invalid(_("Expected a link from the export."), field="ticket") from exc
     if (key, kind, holder) != (str(export.pk), actor.type, actor.id):
         raise NotAllowed(_("The link is somebody else's."), code="not_the_requester")
-    path = files_of(export).shown()[file]
+    path = export.files.shown()[file]
     with transaction.atomic():
         download_export(export, file, actor=actor)
         try:

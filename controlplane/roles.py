@@ -71,6 +71,10 @@ class Permission(StrEnum):
     AUDIT_BODY_READ = "audit_body.read"
     AUDIT_BODY_ERASE = "audit_body.erase"
     AUDIT_BODY_RELEASE = "audit_body.release"
+    AUDIT_RETIRE = "audit.retire"
+    AUDIT_HOLD_READ = "audit_hold.read"
+    AUDIT_HOLD_PLACE = "audit_hold.place"
+    AUDIT_HOLD_LIFT = "audit_hold.lift"
 
 
 class Role(TextChoices):

@@ -35,12 +35,13 @@ class ConsoleSite(UnfoldAdminSite):
 
     def extra_urls(self) -> list[URLPattern | URLResolver]:
         from controlplane import shown_once  # noqa: PLC0415
-        from controlplane.views import bodies, overview, playground  # noqa: PLC0415 - models are not loaded yet up there
+        from controlplane.views import bodies, overview, playground, seals  # noqa: PLC0415 - models are not loaded yet up there
 
         return [
             path("theme.css", self.theme, name="theme"),
             path("shown-once/<str:ticket>/", self.admin_view(shown_once.page), name="shown_once"),
             path("overview/live/", self.admin_view(overview.live), name="overview_live"),
+            path("seals/", self.admin_view(seals.page), name="register_seals"),
             path("bodies/<uuid:event>/", self.admin_view(bodies.page), name="event_bodies"),
             path("playground/", self.admin_view(playground.page), name="playground"),
             path("playground/answer/", self.admin_view(playground.answer), name="playground_answer"),
@@ -98,7 +99,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ]},
         {"title": _("Register"), "separator": True, "items": [
             item(_("Audit"), "history_edu", "audit_event_changelist", P.AUDIT_READ),
+            item(_("Seals"), "verified", "register_seals", P.AUDIT_READ),
             item(_("Exports"), "download", "controlplane_export_changelist", P.AUDIT_EXPORT),
+            item(_("Legal holds"), "gavel", "audit_hold_changelist", P.AUDIT_HOLD_READ, on_platform=True),
         ]},
     ]  # fmt: skip
     return [it for it in sections if any(entry["permission"](request) for entry in it["items"])]

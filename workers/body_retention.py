@@ -25,10 +25,11 @@ def drop_old_bodies(*, days: int, now: datetime) -> list[str]:
         return []
     names = body_partitions.due(body_partitions.existing(owner_alias()), now, days)
     if names:
-        with transaction.atomic():
+        using = owner_alias()  # what is dropped and the entry that says so stand or fall together
+        with transaction.atomic(using=using):
             record(
                 Operation.BODIES_DROPPED, actor=SYSTEM, target=Target("bodies", "", ", ".join(names)), kind="system",
-                reason=f"older than {days} days", detail={"months": names, "days": days},
+                reason=f"older than {days} days", detail={"months": names, "days": days}, using=using,
             )  # fmt: skip
-            body_partitions.drop(names, owner_alias())
+            body_partitions.drop(names, using)
     return names

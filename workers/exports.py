@@ -65,7 +65,7 @@ class LostLease(Exception):
 
 
 def files_of(export: Export) -> Files:
-    return Files(settings.EXPORTS_DIR, str(export), Format(export.format))
+    return export.files
 
 
 def write_next(turn_seconds: float = TURN_SECONDS) -> bool:
@@ -163,7 +163,7 @@ def _finish(export: Export) -> None:
     attested = attest(files_of(export), export.selected, export.rows)
     now = timezone.now()
     with transaction.atomic():
-        kept_until = now + timedelta(hours=settings.EXPORTS_KEPT_HOURS)
+        kept_until = None if export.month else now + timedelta(hours=settings.EXPORTS_KEPT_HOURS)
         _tell(
             export, state=ExportState.DONE, sha256=attested.sha256, unsealed=attested.unsealed, finished_at=now,
             expires_at=kept_until, lease_until=None, problem="",

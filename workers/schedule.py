@@ -9,6 +9,7 @@ PUBLISH_SECONDS = 5.0
 PUBLISH_ALL_SECONDS = 300.0
 KEY_USAGE_SECONDS = 60.0
 VERIFY_SECONDS = 60.0
+RETENTION_SECONDS = 300.0
 EXPORT_SECONDS = 3.0
 NODE_SECONDS = 15.0
 SCRAPE_SECONDS = 15.0
@@ -39,5 +40,6 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "forget-answers": {"task": "workers.tasks.answers.forget_answers", "schedule": crontab(minute="37")},
     "verify-register": _every(VERIFY_SECONDS, "workers.tasks.register.verify_register"),
     "partitions": {"task": "workers.tasks.register.make_partitions", "schedule": crontab(hour="2", minute="17")},
+    "retention": _every(RETENTION_SECONDS, "workers.tasks.register.retire_months"),
     "old-bodies": {"task": "workers.tasks.register.drop_bodies", "schedule": crontab(hour="3", minute="17")},
 }

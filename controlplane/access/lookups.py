@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import models
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from audit.models import Hold
 from controlplane.models import (
     Alert,
     AlertRule,
@@ -96,6 +97,7 @@ SIGHTS: dict[type[models.Model], Sight] = {
     Usage: Sight(Permission.USAGE_READ, _owned("project")),
     UserSession: Sight(Permission.USER_CHANGE, _of_the_platform),
     Suspension: Sight(Permission.USER_READ, _of_the_platform),
+    Hold: Sight(Permission.AUDIT_HOLD_READ, _of_the_platform),
 }
 
 

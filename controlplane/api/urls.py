@@ -20,6 +20,7 @@ from controlplane.api import (
     identity,
     limits,
     nodes,
+    retention,
     roles,
     routes,
     suspensions,
@@ -35,6 +36,12 @@ class UserIdConverter(IntConverter):
     regex = "[0-9]{1,18}"
 
 
+class MonthConverter(StringConverter):
+    """``2026-01``."""
+
+    regex = retention.MONTH
+
+
 class RequestIdConverter(StringConverter):
     """As clients and the gateway write them."""
 
@@ -42,6 +49,7 @@ class RequestIdConverter(StringConverter):
 
 
 register_converter(UserIdConverter, "user_id")
+register_converter(MonthConverter, "month")
 register_converter(RequestIdConverter, "request_id")
 
 
@@ -79,6 +87,8 @@ router.register("audit/events", Events)
 router.register("audit/requests", Requests)
 router.register("audit/seals", Seals)
 router.register("audit/exports", exports.Exports)
+router.register("audit/holds", retention.Holds)
+router.register("audit/months", retention.Months)
 
 urlpatterns = [
     path("openapi.json", openapi, name="openapi"),

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from audit.export_files import Sizes
+from audit.export_files import Files, Sizes
 from audit.exporting import Format, Place
 from audit.finding import Selection
 from controlplane.lifecycle import ExportState
@@ -44,13 +45,24 @@ class Export(Noun):
     unsealed = models.BigIntegerField(default=0)
     finished_at = models.DateTimeField(_("finished"), null=True)
     expires_at = models.DateTimeField(_("kept until"), null=True)
+    month = models.DateField(_("archive of the month"), null=True)
+    """its first day, where this is what the month is kept in once the register has dropped it: it never ends"""
 
     class Meta:
         ordering = ("-id",)
         verbose_name = _("export")
         verbose_name_plural = _("exports")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["month"],
+                condition=models.Q(state__in=("pending", "running", "done")),
+                name="one_archive_a_month",
+            )
+        ]
 
     def __str__(self) -> str:
+        if self.month:
+            return f"register-month-{self.month:%Y-%m}-{self.pk.hex[-6:]}"
         return f"register-{self.created_at:%Y%m%d-%H%M%S}-{self.pk.hex[-6:]}"
 
     @property
@@ -80,4 +92,12 @@ class Export(Noun):
 
     def is_kept(self, now: datetime) -> bool:
         """Whether its files can be fetched."""
-        return self.state == ExportState.DONE and self.expires_at is not None and now < self.expires_at
+        if self.state != ExportState.DONE:
+            return False
+        return self.month is not None or (self.expires_at is not None and now < self.expires_at)
+
+    @property
+    def files(self) -> Files:
+        """Where it is written: an archive of a month lies where nothing is deleted."""
+        directory = (settings.ARCHIVE_DIR if self.month else None) or settings.EXPORTS_DIR
+        return Files(directory, str(self), Format(self.format))

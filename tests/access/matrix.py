@@ -14,7 +14,7 @@ from tests.access.world import World
 from tests.api.conftest import Client
 
 OPERATIONS = operations()
-OF_PLATFORM = {"suspensions", "users", "sessions", "roles", "nodes"}
+OF_PLATFORM = {"suspensions", "users", "sessions", "roles", "nodes", "audit/holds", "audit/months"}
 """nouns that no project owns"""
 OF_ALL_READERS = {"roles", "audit/seals"}
 """nouns that tell nothing of any project: whoever may read their kind anywhere reads all of them"""

@@ -24,7 +24,11 @@ FOR_ALL_INSIDE = {
     "password_change_done": "one's own",
 }
 OF_ONE_SESSION = {"shown_once": "what waits for this very browser, once; tests/console/test_secrets_shown_once.py"}
-NEEDING = {"playground": Permission.API_KEY_CREATE, "playground_answer": Permission.API_KEY_CREATE}
+NEEDING = {
+    "register_seals": Permission.AUDIT_READ,
+    "playground": Permission.API_KEY_CREATE,
+    "playground_answer": Permission.API_KEY_CREATE,
+}
 OF_AN_EVENT = {"event_bodies": Permission.AUDIT_BODY_READ}
 OF_DJANGO = {
     "autocomplete": "shows what the noun's page shows, and only where a field asks for it",
@@ -59,7 +63,7 @@ def permitted(holds: Standing, name: str, world: World) -> bool:
     if name in NEEDING or name.endswith(("_changelist", "_add", "_roles")):
         return bool(reach(holds, needed))
     of_platform = (
-        name.startswith(("controlplane_user_do_", "controlplane_suspension_"))
+        name.startswith(("controlplane_user_do_", "controlplane_suspension_", "audit_hold_"))
         or name == "controlplane_modelversion_do_price"
     )
     return decide(holds, needed, None if of_platform else world.project.pk).allowed

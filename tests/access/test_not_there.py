@@ -50,7 +50,9 @@ def work(send: Any) -> tuple[Any, list[str]]:
 
 
 def other(operation_or_noun: str) -> Any:
-    return NO_NUMBER if operation_or_noun in {"users", "user"} else NOBODYS
+    if operation_or_noun == "audit/months":
+        return "1999-01"
+    return NO_NUMBER if operation_or_noun in {"users", "user", "audit/holds", "hold"} else NOBODYS
 
 
 @pytest.mark.parametrize("operation", DETAILS, ids=lambda it: f"{it.method} {it.path}")

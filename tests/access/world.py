@@ -3,7 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from audit.models import Event, Seal
+from django.utils import timezone
+
+from audit.models import Event, Hold, Seal
 from audit.operations import Operation
 from audit.record import Actor, Target, record
 from controlplane.models import ManagementToken, Project, ServiceAccount, User
@@ -31,7 +33,7 @@ class World:
         return {
             str(getattr(thing, "pk", thing))
             for noun, thing in self.things.items()
-            if noun not in {"roles", "users", "audit/seals"}
+            if noun not in {"roles", "users", "audit/seals", "audit/holds", "audit/months"}
         }
 
 
@@ -81,6 +83,8 @@ def make(name: str) -> World:
         "audit/events": Event.objects.get(pk=event.id),
         "suspensions": factories.SuspensionFactory.create(actor_name=f"{name}-member"),
         "audit/exports": factories.ExportFactory.create(project=project),
+        "audit/holds": Hold.objects.create(of="project", name=name, reason="lawsuit", placed_by="test"),
+        "audit/months": f"{timezone.now():%Y-%m}",
         "audit/requests": event.request_id,
         # A writer tells of itself once, which the end of another test may have undone: look for strangers.
         "audit/seals": seal(sweep=True) or Seal.objects.latest("number"),

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from audit.exporting import Format
 from audit.finding import Selection
-from audit.models import Event
+from audit.models import Event, Hold
 from audit.record import Actor
 from controlplane import attempts
 from controlplane.actions.acknowledge_alert import acknowledge_alert
@@ -47,11 +47,14 @@ from controlplane.actions.end_silence import end_silence
 from controlplane.actions.erase_bodies import erase_bodies
 from controlplane.actions.grant_role import grant_role
 from controlplane.actions.issue_password import issue_password
+from controlplane.actions.lift_hold import lift_hold
 from controlplane.actions.lift_suspension import lift_suspension
+from controlplane.actions.place_hold import place_hold
 from controlplane.actions.read_bodies import read_bodies
 from controlplane.actions.release_bodies import release_bodies
 from controlplane.actions.remove_limit import remove_limit
 from controlplane.actions.request_export import request_export
+from controlplane.actions.retire_month import retire_month
 from controlplane.actions.retire_version import retire_version
 from controlplane.actions.revoke_api_key import revoke_api_key
 from controlplane.actions.revoke_role import revoke_role
@@ -69,6 +72,7 @@ from controlplane.actions.unlock_user import unlock_user
 from controlplane.errors import NotAllowed
 from controlplane.models import BodyKey, ManagementToken, Model, SqlReader, User
 from tests import factories
+from tests.audit.months import old_month
 
 pytestmark = pytest.mark.django_db
 BEFORE = secrets.token_bytes(32)
@@ -105,6 +109,11 @@ def _rotate(actor: Actor) -> object:
         return rotate_master_key(actor=actor)
 
 
+def _retire(actor: Actor) -> object:
+    with old_month() as month:
+        return retire_month(month, actor=actor, reason="r")
+
+
 def _finished(actor: Actor) -> object:
     """Asked for by whoever fetches it."""
     return factories.ExportFactory(
@@ -113,6 +122,11 @@ def _finished(actor: Actor) -> object:
 
 
 ATTEMPTS: dict[str, Callable[[Actor], Any]] = {
+    "place_hold": lambda actor: place_hold(of="project", name=factories.ProjectFactory().name, actor=actor, reason="r"),
+    "retire_month": _retire,
+    "lift_hold": lambda actor: lift_hold(
+        Hold.objects.create(of="actor", name="k", reason="r", placed_by="p"), actor=actor, reason="r"
+    ),
     "lift_suspension": lambda actor: lift_suspension(factories.SuspensionFactory(), actor=actor, reason="r"),
     "request_export": lambda actor: request_export(form=Format.CSV, selection=Selection(), actor=actor),
     "cancel_export": lambda actor: cancel_export(factories.ExportFactory(), actor=actor, reason="r"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from audit.models import Event
+from audit.models import Event, Hold
 from audit.record import Actor
 from controlplane.actions.delete_alert_rule import delete_alert_rule
 from controlplane.actions.delete_channel import delete_channel
@@ -15,7 +15,10 @@ from controlplane.actions.disable_user import disable_user
 from controlplane.actions.dismiss_sql_reader import dismiss_sql_reader
 from controlplane.actions.erase_bodies import erase_bodies
 from controlplane.actions.issue_password import issue_password
+from controlplane.actions.lift_hold import lift_hold
+from controlplane.actions.place_hold import place_hold
 from controlplane.actions.remove_limit import remove_limit
+from controlplane.actions.retire_month import retire_month
 from controlplane.actions.retire_version import retire_version
 from controlplane.actions.revoke_api_key import revoke_api_key
 from controlplane.actions.revoke_role import revoke_role
@@ -24,12 +27,22 @@ from controlplane.actions.scale_deployment import scale_deployment
 from controlplane.errors import Invalid
 from controlplane.models import ManagementToken, SqlReader
 from tests import factories
+from tests.audit.months import old_month
 
 pytestmark = pytest.mark.django_db
+
+
+def _retire(**by: Any) -> Any:
+    with old_month() as month:
+        return retire_month(month, **by)
+
 
 ENDINGS: dict[str, Callable[..., Any]] = {
     "delete_deployment": lambda **by: delete_deployment(factories.DeploymentFactory(), **by),
     "delete_route": lambda **by: delete_route(factories.RouteFactory(), **by),
+    "retire_month": _retire,
+    "place_hold": lambda **by: place_hold(of="project", name=factories.ProjectFactory().name, **by),
+    "lift_hold": lambda **by: lift_hold(Hold.objects.create(of="actor", name="k", reason="r", placed_by="p"), **by),
     "retire_version": lambda **by: retire_version(factories.VersionFactory(), **by),
     "remove_limit": lambda **by: remove_limit(factories.LimitFactory(route=factories.RouteFactory()), **by),
     "revoke_api_key": lambda **by: revoke_api_key(factories.ApiKeyFactory(), **by),

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from audit.models import Event
+from audit.models import Event, Hold
 from audit.operations import Operation
 from audit.record import Actor, Target, record
 from controlplane.api.schema import document
 from controlplane.models import ManagementToken, User
 from tests import factories
 from tests.api.conftest import Client, alice_api  # noqa: F401 - the fixture
+from tests.audit.months import old_month
 
 pytestmark = pytest.mark.django_db
 Send = Callable[[Client], Any]
@@ -52,9 +53,21 @@ def a_token() -> ManagementToken:
     return ManagementToken.objects.create(service_account=machine(), name="t", digest="d")
 
 
+def order_a_month(api: Client) -> Any:
+    with old_month() as month:
+        return api.delete(f"/audit/months/{month:%Y-%m}", {"reason": "old"})
+
+
 CHANGES: dict[str, Send] = {
     "POST /audit/exports": creation("/audit/exports", lambda: {"filter": {"kind": "management"}}),
     "DELETE /audit/exports/{id}": deletion("audit/exports", factories.ExportFactory),
+    "POST /audit/holds": creation(
+        "/audit/holds", lambda: {"of": "project", "name": factories.ProjectFactory().name, "reason": "lawsuit"}
+    ),
+    "DELETE /audit/holds/{id}": deletion(
+        "audit/holds", lambda: Hold.objects.create(of="actor", name="k", reason="lawsuit", placed_by="alice")
+    ),
+    "DELETE /audit/months/{id}": order_a_month,
     "DELETE /suspensions/{id}": deletion("suspensions", factories.SuspensionFactory),
     "POST /projects": creation("/projects", lambda: {"name": "p"}),
     "PATCH /projects/{id}": change("projects", factories.ProjectFactory, {"title": "new"}),

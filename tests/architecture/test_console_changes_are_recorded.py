@@ -12,7 +12,7 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
-from audit.models import Event
+from audit.models import Event, Hold
 from audit.operations import Operation
 from controlplane.admin.base import ConsoleAdmin
 from controlplane.models import ManagementToken, User
@@ -56,6 +56,8 @@ def a_limit() -> Any:
 FORMS: dict[str, Form] = {
     "export add": Form(lambda: {"format": "csv"}),
     "suspension lift": Form(reason, factories.SuspensionFactory),
+    "hold add": Form(lambda: {"of": "project", "name": factories.ProjectFactory().name, "reason": "lawsuit"}),
+    "hold lift": Form(reason, lambda: Hold.objects.create(of="actor", name="k", reason="lawsuit", placed_by="alice")),
     "export cancel": Form(reason, factories.ExportFactory),
     "project add": Form(lambda: {"name": "p"}),
     "project change": Form(lambda: {"title": "new"}, factories.ProjectFactory),
@@ -130,12 +132,17 @@ def test_every_form_is_sent() -> None:
     assert sorted(offered().keys() ^ FORMS.keys()) == []
 
 
+def app_of(noun: str) -> str:
+    """Whose the model is."""
+    return "audit" if noun == "hold" else "controlplane"
+
+
 def address(which: str) -> str:
     noun, _, verb = which.partition(" ")
     subject = FORMS[which].subject
     if subject is None:
-        return reverse(f"admin:controlplane_{noun}_add")
-    return reverse(f"admin:controlplane_{noun}_do_{verb}", args=[subject().pk])
+        return reverse(f"admin:{app_of(noun)}_{noun}_add")
+    return reverse(f"admin:{app_of(noun)}_{noun}_do_{verb}", args=[subject().pk])
 
 
 def shown_by_itself(form: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from audit.models import Hold
 from audit.operations import Operation
 from audit.record import Target, record
 from controlplane import actors
@@ -64,6 +65,9 @@ MAKE: dict[str, Callable[[], Any]] = {
     "silences": lambda: factories.SilenceFactory(rule=factories.AlertRuleFactory()),
     "channels": lambda: factories.ChannelFactory(project=factories.ProjectFactory()),
     "deliveries": factories.DeliveryFactory,
+    "audit/holds": lambda: Hold.objects.create(
+        of="project", name=factories.ProjectFactory().name, reason="r", placed_by="p"
+    ),
     "audit/seals": _sealed,
     "audit/events": lambda: record(Operation.PROJECT_CREATED, actor=actors.SYSTEM, target=Target("project", "1", "p")),
 }

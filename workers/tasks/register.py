@@ -11,6 +11,7 @@ from controlplane.database_rights import owner_alias
 from controlplane.models import ReleasedText
 from workers import sealing  # noqa: F401 - begins when the worker does
 from workers.body_retention import drop_old_bodies
+from workers.register_retention import retire_due
 
 
 @shared_task
@@ -24,6 +25,12 @@ def make_partitions() -> None:
     """Make the partitions of the coming months, as the owner of the register's table."""
     ensure_partitions(timezone.now(), owner_alias())
     body_partitions.ensure(timezone.now(), owner_alias())
+
+
+@shared_task
+def retire_months() -> None:
+    """Go on with months of the register that are old enough to stand in the archive alone."""
+    retire_due(timezone.now())
 
 
 @shared_task

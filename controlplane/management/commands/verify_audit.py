@@ -5,6 +5,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from audit.retirements import told
 from audit.verifying import PROCESSES, Report, verify
 from controlplane.management.command import Result, ScriptCommand
 
@@ -37,13 +38,21 @@ def _told(report: Report) -> str:
     counted = f"{report.rows} rows, {report.seals} seals, {report.checkpoints} checkpoints"
     if report.first is None:
         waiting = f"; {report.unsealed} rows wait for their seal" if report.unsealed else ""
-        return f"The register is as it was written: {counted}{waiting}."
+        return "\n".join([f"The register is as it was written: {counted}{waiting}.", *_gone(report)])
     return f"{len(report.failures)} of the register is not as it was written ({counted}). First {report.first}"
+
+
+def _gone(report: Report) -> list[str]:
+    return [
+        f"{one} was dropped (event {one.event}): its {one.rows} rows stand in the export {one.export},"
+        f" SHA-256 {one.sha256}."
+        for one in report.retired
+    ]
 
 
 def _data(report: Report) -> dict[str, Any]:
     failures = [one._asdict() for one in report.failures]
     return {
         "ok": not failures, "rows": report.rows, "seals": report.seals, "checkpoints": report.checkpoints,
-        "unsealed": report.unsealed, "failures": failures,
+        "unsealed": report.unsealed, "retired": [told(one) for one in report.retired], "failures": failures,
     }  # fmt: skip
