@@ -131,7 +131,7 @@ class Months(NounViewSet):
         return Response(MonthShown(archives.every(timezone.now()), many=True).data if self._reaches() else [])
 
     @extend_schema(parameters=[ID])
-    def retrieve(self, request: Request, pk: str) -> Response:
+    def retrieve(self, request: Request, pk: str) -> Response:  # type: ignore[override]  # a month, not a UUID
         """One that is in the register."""
         del request
         return Response(MonthShown(archives.judged(self._asked(pk), timezone.now())).data)

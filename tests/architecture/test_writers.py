@@ -12,6 +12,7 @@ WRITERS = {
     "audit/sealer.py": "seals, and how far each writer's entries are sealed",
     "audit/checkpoints.py": "a copy of each checkpoint",
     "audit/rolling.py": "how far the rolling verification is",
+    "workers/register_retention.py": "the signed statement about a month that it drops",
     "workers/sealing.py": "what keeps the sealer from sealing",
     "workers/history.py": "replicas and statuses as observed",
     "workers/reconciler.py": "the row of a deployment whose engines are gone, as its deletion ordered",

@@ -145,7 +145,7 @@ def test_frozen_register_keeps_all() -> None:
 def test_damaged_archive_is_refused(what: str) -> None:
     export = archive()
     path = export.files.shown()[what]
-    path.write_bytes(b"x" + path.read_bytes()[1:])
+    path.write_bytes(b"!" + path.read_bytes()[1:])
     assert not drop(MAY, export, timezone.now())
     path.unlink()
     assert not drop(MAY, export, timezone.now())

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("controlplane", "0022_guard"),
+        ("controlplane", "0023_least_requests_of_a_rule"),
     ]
 
     operations = [
