@@ -103,6 +103,7 @@ def test_auditor_reads_the_register_and_nothing_else(alpha: World) -> None:
         for op in OPERATIONS
         if op.noun.startswith("audit/") and (op.method == "get" or op.path.endswith("/bodies"))
         if not op.path.endswith("/download")  # which needs a link from the export
+        if op.noun not in {"audit/holds", "audit/months"}  # what stays and what goes is the owner's
     }
 
 
