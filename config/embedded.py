@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -107,6 +108,9 @@ def valkey(home: Path) -> Server:
     data, sockets = home / "valkey", _private_dir(socket_dir(home) / "valkey")
     data.mkdir(parents=True, exist_ok=True)
     path = sockets / "valkey.sock"
+    if not _listens(path):
+        for log in data.glob("appendonlydir/*.incr.aof"):
+            _cut_zeros(log)
     argv = (
         str(get_binary_path()), "--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700",
         "--dir", str(data), "--appendonly", "yes", "--appendfsync", "everysec", "--daemonize", "no",
@@ -163,6 +167,29 @@ def _initdb(data: Path, user: str | None) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         raise EmbeddedServerError(f"PostgreSQL could not make its data directory: {done.stderr.strip()[-500:]}")
     partial.rename(data)
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
+def _cut_zeros(log: Path) -> None:
+    """A power cut leaves zeros where the last commands were not synced yet, and with them Valkey does not start.
+
+    Commands end with a line's end; the torn one that is left it cuts off by itself.
+    """
+    with log.open("r+b") as file:
+        size = end = file.seek(0, os.SEEK_END)
+        while end:
+            begin = max(0, end - 65536)
+            file.seek(begin)
+            kept = len(file.read(end - begin).rstrip(b"\0"))
+            end = begin + kept
+            if kept:
+                break
+        if end < size:
+            file.truncate(end)
 
 
 def _ping_valkey(url: str) -> None:

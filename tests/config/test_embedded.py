@@ -113,6 +113,31 @@ def test_valkey_keeps_its_data(home: Path, running: list) -> None:
         assert client.get("a") == b"1"
 
 
+def test_valkey_starts_with_what_a_power_cut_left(home: Path, running: list) -> None:
+    """Zeros where the end of its log was not synced yet, after a command that is whole or torn."""
+    server = embedded.valkey(home)
+    for torn in (b"", b"*3\r\n$3\r\nSE"):
+        process = start(embedded.valkey(home), home, running)
+        with redis.Redis.from_url(server.url) as client:
+            client.set("a", 1)
+        process.terminate()
+        process.wait(10)
+        (log,) = (home / "valkey").glob("appendonlydir/*.incr.aof")
+        log.write_bytes(log.read_bytes() + torn + bytes(200_000))
+    start(embedded.valkey(home), home, running)
+    with redis.Redis.from_url(server.url) as client:
+        assert client.get("a") == b"1"
+
+
+def test_log_of_a_running_valkey_is_left_alone(home: Path, running: list) -> None:
+    start(embedded.valkey(home), home, running)
+    (log,) = (home / "valkey").glob("appendonlydir/*.incr.aof")
+    with log.open("ab") as file:
+        file.write(bytes(10))
+    embedded.valkey(home)
+    assert log.read_bytes().endswith(bytes(10))
+
+
 def test_long_path_gets_a_short_socket(tmp_path: Path) -> None:
     home = tmp_path / ("deep" * 30)
     assert len(str(embedded.socket_dir(home) / "postgres")) <= embedded.LONGEST_SOCKET_DIR
