@@ -4,13 +4,14 @@ import fcntl
 import gzip
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from audit.exporting import Format, Part, member
+from audit.exporting import Format, Part, Place, member, part
 
 BLOCK = 1 << 20
 
@@ -135,6 +136,35 @@ class Appending:
             os.fdatasync(handle)
         self.whole = Sizes(*(size + len(block) for size, block in zip(self.whole, written, strict=True)))
         return self.whole
+
+
+class Written(NamedTuple):
+    """A part that is durably in the files."""
+
+    rows: int
+    last: Place
+    whole: Sizes
+
+
+def append_all(file: Appending, form: Format, parts: Iterable[list[bytes]]) -> Iterator[Written]:
+    """Append rows as COPY gives them, a part at a time; close it before the files.
+
+    A thread makes the bytes and writes them while the next part's rows are fetched here.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        later: Future[Written] | None = None
+        for rows in parts:
+            done = later.result() if later else None
+            later = thread.submit(_append, file, form, rows)
+            if done:
+                yield done
+        if later:
+            yield later.result()
+
+
+def _append(file: Appending, form: Format, rows: list[bytes]) -> Written:
+    new = part(rows, form)
+    return Written(new.rows, new.last, file.append(new))
 
 
 def _write_all(handle: int, block: bytes) -> None:

@@ -8,6 +8,7 @@ Lines) or CSV made of them.
 import csv
 import gzip
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -22,13 +23,13 @@ from psycopg import sql
 from audit.finding import Selection, operations_with
 from audit.merkle import leaf
 from audit.models import Event
-from inference.contract.canonical import NUMBERS, ORDER, SESSION, copy_out, line
+from inference.contract.canonical import NUMBERS, ORDER, SESSION, cells, copy_out, joined, piecemeal
 from inference.contract.events import SEEN
 
 PART = 10_000
 """rows"""
-LONGEST_PART = 32 << 20
-"""bytes, whatever the rows hold: a part is in memory as a whole"""
+LONGEST_PART = 16 << 20
+"""bytes, whatever the rows hold: a part is in memory as a whole, several times, and the next one's rows beside it"""
 LEVEL = 1
 """of compression: higher ones cost more time than their bytes are worth"""
 BOM = b"\xef\xbb\xbf"
@@ -152,13 +153,24 @@ _WRITER, _NUMBER = ORDER.index("writer"), ORDER.index("writer_seq")
 
 def part(rows: list[bytes], form: Format) -> Part:
     """The rows as a part of a file."""
-    lines = [line(row) for row in rows]
-    numbers = []
+    table = io.StringIO(newline="")
+    add = csv.writer(table).writerow
+    may_run = form == Format.CSV and _runs(b"\n".join(rows))
+    lines, numbers = [], []
     for row in rows:
-        columns = row.split(b"\t", _NUMBER + 1)
-        numbers.append(b"%b\t%b\n" % (columns[_WRITER], columns[_NUMBER]))
-    content = b"\n".join((*lines, b"")) if form == Format.JSONL else as_csv(lines)
-    return Part(content, b"".join(map(leaf, lines)), b"".join(numbers), len(rows), place_of(rows[-1]))
+        found = cells(row)
+        one = piecemeal(row) if found is None else joined(found)
+        lines.append(one)
+        numbers.append(_numbered(row) if found is None else f"{found[_WRITER]}\t{found[_NUMBER]}\n")
+        if form == Format.CSV:
+            add(_guarded(one) if found is None or (may_run and _runs(row)) else found)
+    content = table.getvalue().encode() if form == Format.CSV else b"\n".join((*lines, b""))
+    return Part(content, b"".join(map(leaf, lines)), "".join(numbers).encode(), len(rows), place_of(rows[-1]))
+
+
+def _numbered(row: bytes) -> str:
+    columns = row.split(b"\t", _NUMBER + 1)
+    return f"{columns[_WRITER].decode()}\t{columns[_NUMBER].decode()}\n"
 
 
 def heading(form: Format, *, bom: bool) -> bytes:
@@ -175,14 +187,14 @@ _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _text = msgspec.json.Decoder(str).decode
 
 
-def as_csv(lines: list[bytes]) -> bytes:
-    """Canonical lines as CSV (RFC 4180, UTF-8). A cell that a spreadsheet might run begins with an apostrophe."""
-    written = io.StringIO(newline="")
-    writer = csv.writer(written)
-    for one in lines:
-        found = _decode(one)
-        writer.writerow([_cell(name, found.get(name)) for name in ORDER])
-    return written.getvalue().encode()
+_runs = re.compile(b"\t(?:%b)" % b"|".join(re.escape(sign.encode()) for sign in FORMULA if not sign.isspace())).search
+"""Whether a cell begins like a formula. The first one is an id, and in blanks COPY would have escaped something."""
+
+
+def _guarded(line: bytes) -> list[str]:
+    """The cells of a canonical line. One that a spreadsheet might run begins with an apostrophe."""
+    found = _decode(line)
+    return [_cell(name, found.get(name)) for name in ORDER]
 
 
 def _cell(name: str, raw: msgspec.Raw | None) -> str:

@@ -11,6 +11,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
@@ -46,8 +47,11 @@ class Proofs(NamedTuple):
 
 def attest(files: Files, selection: Selection, count: int) -> Attested:
     """Write the manifest and its signature beside a whole export."""
-    digests, key, plain = files.digests(), signer(), selection.plain()
-    found = proofs(numbers_of(files), _within(selection))
+    key, plain = signer(), selection.plain()
+    with ThreadPoolExecutor(1) as thread:  # reading and hashing need no interpreter
+        later = thread.submit(files.digests)
+        found = proofs(numbers_of(files), _within(selection))
+        digests = later.result()
     manifest = {
         "format": FORMAT, "file": files.content.name, "sha256_file": digests.file, "sha256": digests.content,
         "sha256_leaves": digests.leaves, "filter": plain, "range": {end: plain.get(end) for end in ("since", "until")},
@@ -67,8 +71,8 @@ def numbers_of(files: Files) -> Numbers:
         with gzip.open(files.numbers, "rt", encoding="utf-8", newline="\n") as lines:
             for one in lines:
                 writer, _, number = one.rstrip("\n").rpartition("\t")
-                found[_ESCAPED.sub(_unescaped, writer)].append(int(number))
-    return {writer: array("q", sorted(numbers)) for writer, numbers in found.items()}
+                found[writer].append(int(number))
+    return {_ESCAPED.sub(_unescaped, writer): array("q", sorted(numbers)) for writer, numbers in found.items()}
 
 
 _ESCAPED = re.compile(r"\\(.)")

@@ -7,6 +7,8 @@ same bytes. A worker that lost its lease has an epoch that nobody hears, and the
 import errno
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -15,8 +17,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from audit.export_files import Appending, Busy, Files, Sizes
-from audit.exporting import PART, Format, first_at, heading, part, rows_behind, wall
+from audit.export_files import Appending, Busy, Files, Sizes, append_all
+from audit.exporting import PART, Format, first_at, heading, place_of, rows_behind, wall
 from audit.manifest import attest
 from audit.models import Checkpoint
 from audit.operations import Operation
@@ -127,19 +129,34 @@ def wait_for_seals(until: datetime | None, ordered_at: datetime, now: datetime) 
 
 def _append_parts(export: Export, file: Appending, deadline: float) -> bool:
     """True when the last row is written, False when the turn is over."""
-    form, at_once = Format(export.format), PART
+    form, rows = Format(export.format), _Rows(export, deadline)
     if export.bytes == 0:
         _tell_whole(export, file.write(heading(form, bom=export.bom)))
-    while time.monotonic() < deadline:
-        with wall(_project(export)):
-            rows = rows_behind(export.selected, export.place, at_once=at_once)
-        if not rows:
-            return True
-        at_once = PART if len(rows) == PART else max(32, len(rows))
-        new = part(rows, form)
-        whole = file.append(new)
-        _tell_whole(export, whole, rows=export.rows + new.rows, last_at=new.last.at, last_id=new.last.id)
-    return False
+    with closing(append_all(file, form, rows)) as written:
+        for new in written:
+            _tell_whole(export, new.whole, rows=export.rows + new.rows, last_at=new.last.at, last_id=new.last.id)
+    return rows.ended
+
+
+class _Rows:
+    """An export's rows from its place on, a part at a time, until the deadline; `ended` when there are no more."""
+
+    def __init__(self, export: Export, deadline: float) -> None:
+        self.ended = False
+        self._selection, self._project = export.selected, _project(export)
+        self._place, self._deadline = export.place, deadline
+
+    def __iter__(self) -> Iterator[list[bytes]]:
+        at_once = PART
+        while time.monotonic() < self._deadline:
+            with wall(self._project):
+                rows = rows_behind(self._selection, self._place, at_once=at_once)
+            if not rows:
+                self.ended = True
+                return
+            at_once = PART if len(rows) == PART else max(32, len(rows))
+            self._place = place_of(rows[-1])
+            yield rows
 
 
 def _tell_whole(export: Export, whole: Sizes, **more: object) -> None:

@@ -58,12 +58,18 @@ _TIME = re.compile(rb"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?\+00").f
 
 
 def line(row: bytes) -> bytes:
-    """The canonical bytes of a row as `copy_out` gives it, without its end of line. Raises `NotCanonical`.
+    """The canonical bytes of a row as `copy_out` gives it, without its end of line. Raises `NotCanonical`."""
+    found = cells(row)
+    return piecemeal(row) if found is None else joined(found)
 
-    msgspec escapes as JSON here has to be; what COPY has escaped already is put together piece by piece.
+
+def cells(row: bytes) -> list[str] | None:
+    """The columns as a canonical line shows them, not escaped yet; None where COPY has escaped. Raises `NotCanonical`.
+
+    What is None only `piecemeal` can write.
     """
     if b"\\" in row:
-        return piecemeal(row)
+        return None
     fields = row.decode().split("\t")
     if len(fields) != len(ORDER):
         _strange()
@@ -75,13 +81,18 @@ def line(row: bytes) -> bytes:
     for place in _DIGEST_PLACES:
         if value := fields[place]:
             if value == "x":  # an empty digest is something, an empty text is nothing
-                return piecemeal(row)
+                return None
             fields[place] = value[1:]
     if fields[_CHANGES][:1] not in _OBJECT or fields[_DETAIL][:1] not in _OBJECT:
         _strange()
-    given: list[Any] = fields
+    return fields
+
+
+def joined(cells: list[str]) -> bytes:
+    """The canonical bytes of what `cells` found: msgspec escapes as JSON here has to be."""
+    given: list[Any] = cells.copy()
     for place in _BARE_PLACES:
-        given[place] = Raw(value) if (value := fields[place]) else UNSET
+        given[place] = Raw(value) if (value := given[place]) else UNSET
     return _encode(_Line(*given))
 
 

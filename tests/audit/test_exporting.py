@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit import exporting
-from audit.exporting import BOM, FORMULA, Format, as_csv, heading, member, part, rows_behind, wall
+from audit.exporting import BOM, FORMULA, Format, heading, member, part, rows_behind, wall
 from audit.finding import Selection, find
 from audit.models import Event
 from inference.contract.canonical import ORDER, line
+from inference.contract.ids import uuid7
 from tests.console.register import NOON, write
 
 pytestmark = pytest.mark.django_db
@@ -78,15 +79,39 @@ def test_csv_reads_back():
 
 @given(st.sampled_from(FORMULA), st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=20))
 def test_no_cell_begins_as_a_formula(sign, rest):
-    one = msgspec.json.encode({"id": "x", "reason": sign + rest})
-    written = as_csv([one]).decode()
-    (row,) = csv.reader(io.StringIO(written, newline=""))
+    given = {
+        "id": str(uuid7()),
+        "at": "2026-11-22 12:00:00.123456+00",
+        "reason": copied(sign + rest),
+        "writer_seq": "-1",
+    }
+    plain = {**given, "reason": "plain"}
+    rows = ["\t".join(each.get(name, "") for name in ORDER).encode() for each in (plain, given)]
+    before, row = csv.reader(io.StringIO(part(rows, Format.CSV).content.decode(), newline=""))
     assert row[ORDER.index("reason")] == f"'{sign}{rest}"
+    assert (before[ORDER.index("reason")], before[ORDER.index("writer_seq")]) == ("plain", "-1")
+
+
+def copied(text: str) -> str:
+    """As COPY tells it."""
+    return text.translate({ord("\\"): r"\\", ord("\t"): r"\t", ord("\n"): r"\n", ord("\r"): r"\r"})
+
+
+def test_csv_holds_what_the_canonical_lines_hold():
+    write(reason="促销 " + '"', writer_seq=7, writer="w", input_digest=b"", started_at=NOON, status_code=200)
+    write(reason="a\\b", client="=1+1", detail={"a": '"'}, output_digest=b"\x01")
+    rows = _rows(Selection(), None, 10, "")
+    table = csv.DictReader(io.StringIO(_exported(form=Format.CSV).decode(), newline=""))
+    for row, shown in zip(rows, table, strict=True):
+        held = msgspec.json.decode(line(row))
+        for name in ORDER:
+            value = held.get(name, "")
+            text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+            assert shown[name].lstrip("'").replace(" ", "") == text.replace(" ", "")
 
 
 def test_excel_is_told_the_encoding_once():
     assert heading(Format.CSV, bom=True).startswith(BOM)
-    assert as_csv([]) == b""
     assert heading(Format.JSONL, bom=True) == b""
 
 

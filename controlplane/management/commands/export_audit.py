@@ -1,4 +1,6 @@
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -7,8 +9,8 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from audit.export_files import Files, Sizes
-from audit.exporting import Format, heading, part, rows_behind, wall
+from audit.export_files import Files, Sizes, append_all
+from audit.exporting import Format, heading, place_of, rows_behind, wall
 from audit.finding import Selection
 from audit.manifest import Attested, attest
 from audit.operations import Operation
@@ -74,20 +76,24 @@ def _files(output: Path, form: Format) -> Files:
 
 
 def _write(files: Files, selection: Selection, *, bom: bool) -> tuple[int, Attested]:
-    count, place = 0, None
     with files.opened(Sizes()) as file:
         file.write(heading(files.form, bom=bom))
-        while True:
-            with wall(selection.project):
-                rows = rows_behind(selection, place)
-            if not rows:
-                break
-            new = part(rows, files.form)
-            file.append(new)
-            count, place = count + new.rows, new.last
+        with closing(append_all(file, files.form, _rows(selection))) as written:
+            count = sum(new.rows for new in written)
     attested = attest(files, selection, count)
     files.numbers.unlink()
     return count, attested
+
+
+def _rows(selection: Selection) -> Iterator[list[bytes]]:
+    place = None
+    while True:
+        with wall(selection.project):
+            rows = rows_behind(selection, place)
+        if not rows:
+            return
+        place = place_of(rows[-1])
+        yield rows
 
 
 def _note(name: str, selection: Selection, count: int, sha256: str, reason: str) -> None:
