@@ -4,7 +4,7 @@ import fcntl
 import gzip
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,7 +146,7 @@ class Written(NamedTuple):
     whole: Sizes
 
 
-def append_all(file: Appending, form: Format, parts: Iterable[list[bytes]]) -> Iterator[Written]:
+def append_all(file: Appending, form: Format, parts: Iterable[list[bytes]]) -> Generator[Written, None, None]:
     """Append rows as COPY gives them, a part at a time; close it before the files.
 
     A thread makes the bytes and writes them while the next part's rows are fetched here.
