@@ -22,7 +22,7 @@ from audit.models import Checkpoint, Event, Seal, SealerLease
 from audit.operations import Operation
 from audit.record import Target, record
 from audit.sealer import SEALER, Deposed, seal_next, take_lease
-from audit.verifying import verify
+from audit.verifying import What, verify
 from tests.audit.sealers import End, end_lease, ended, fork, sealed, signal_before, tick, tick_with, until_frozen
 from tests.audit.seals import event, seal, write
 from workers import sealing
@@ -37,7 +37,7 @@ def checkpoints(tmp_path: Path, settings: Any) -> Path:
 
 
 def write_numbers(writer: str, *numbers: int) -> None:
-    """Rows of now: an old one that is not sealed yet is taken for one that was put in."""
+    """Rows of now."""
     write(*(event(writer, number, at=timezone.now()) for number in numbers))
 
 
@@ -216,6 +216,27 @@ def test_clock_that_steps_back_between_events() -> None:
     assert first.first_at < last.first_at < last.last_at < first.last_at
     write_checkpoint(timezone.now())
     assert_clean(5)
+
+
+@pytest.mark.parametrize("sealed_before", [0, 2])
+def test_rows_from_a_spool_are_no_alarm_until_they_are_sealed(sealed_before: int) -> None:
+    """PostgreSQL was away for long: what is brought back is old, and the verifier may come before the sealer."""
+    write_numbers("w", *range(1, sealed_before + 1))
+    tick("first")
+    old = timezone.now() - timedelta(hours=2)
+    write(*(event("w", sealed_before + number, at=old) for number in (1, 2, 3)))
+    report = verify(timezone.now(), processes=1)
+    assert (report.failures, report.unsealed) == ([], 3)
+    tick("first")
+    assert_clean(sealed_before + 3)
+
+
+def test_old_row_that_does_not_follow_is_an_alarm() -> None:
+    write_numbers("w", 1)
+    tick("first")
+    write(event("w", 3, at=timezone.now() - timedelta(hours=2)))
+    (found,) = verify(timezone.now(), processes=1).failures
+    assert (found.what, found.number) == (What.INSERTED, 3)
 
 
 MEBIBYTE = 1 << 20

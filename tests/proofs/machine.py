@@ -161,7 +161,7 @@ class Told(NamedTuple):
         path = self.directory / name
         return path.stat().st_size // WIDTH if path.exists() else 0
 
-    def until_more(self, count: int, seconds: float = 60) -> None:
+    def until_more(self, count: int, seconds: float = 120) -> None:
         """Wait until so many more were acknowledged."""
         enough, until = self.count() + count, time.monotonic() + seconds
         while self.count() < enough:

@@ -70,7 +70,7 @@ class Recorded(NamedTuple):
     """writers of which a number is missing"""
 
 
-def recorded(machine: Machine, told: Told, seconds: float = 60) -> Recorded:
+def recorded(machine: Machine, told: Told, seconds: float = 120) -> Recorded:
     """Once the spool is empty and all is sealed."""
     with psycopg.connect(machine.store.server.environment["DATABASE_OWNER_URL"], autocommit=True) as connection:
         connection.execute("SELECT set_config(%s, '*', false)", [bodies.SEEN])
