@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connections
 from django.test.utils import setup_databases, teardown_databases
 from redis import Redis
@@ -19,6 +20,7 @@ from tests import factories, figures, register_wiping, strict_requests
 
 scope.see_all()  # what a test looks at for itself; requests see what they may
 register_wiping.let_tests_clear_away()
+settings.WHITENOISE_AUTOREFRESH = True  # else each test client begins with reading all static files
 scope.of_request = strict_requests.begin_with_nothing(scope.of_request)
 
 
