@@ -21,6 +21,7 @@ from audit import guard
 from audit.finding import FACETS_OVER, Found, Selection, facets
 from audit.models import Event, Seal
 from audit.operations import Operation
+from audit.showing import Showing
 from audit.story import Stage, of_request, tell
 
 PATIENCE_MS = 5_000
@@ -35,7 +36,7 @@ class Digest(serializers.Field[Any, Any, Any, Any]):
         return None if value is None else bytes(value).hex()
 
 
-class EventShown(serializers.ModelSerializer[Event]):
+class EventShown(Showing, serializers.ModelSerializer[Event]):
     """One entry: who, what, when, where, why and how, and with what result."""
 
     changes = serializers.DictField(read_only=True, allow_null=True)
@@ -43,7 +44,7 @@ class EventShown(serializers.ModelSerializer[Event]):
     input_digest = Digest(read_only=True, allow_null=True)
     output_digest = Digest(read_only=True, allow_null=True)
 
-    class Meta:
+    class Meta(Showing.Meta):
         model = Event
         fields = [field.name for field in Event._meta.fields]  # noqa: SLF001 - Django's public way to the columns
         read_only_fields = fields
@@ -96,12 +97,12 @@ def patience() -> Iterator[None]:
         yield
 
 
-class ValueShown(serializers.Serializer[Any]):
+class ValueShown(Showing):
     value = serializers.CharField()
     count = serializers.IntegerField()
 
 
-class FacetsShown(serializers.Serializer[Any]):
+class FacetsShown(Showing):
     counted = serializers.IntegerField(help_text=f"Of the newest entries, {FACETS_OVER} at most.")
     facets = serializers.DictField(child=ValueShown(many=True), help_text="By column; the most frequent values first.")
 
@@ -157,14 +158,14 @@ class Events(mixins.ListModelMixin, GenericViewSet[Event]):
         return Response(self.get_serializer(event).data)
 
 
-class StoryStepShown(serializers.Serializer[Any]):
+class StoryStepShown(Showing):
     stage = serializers.ChoiceField([(it.value, it.value) for it in Stage])
     at = serializers.DateTimeField()
     event = serializers.UUIDField(source="event.pk")
     facts = serializers.DictField()
 
 
-class StoryShown(serializers.Serializer[Any]):
+class StoryShown(Showing):
     request_id = serializers.CharField()
     steps = StoryStepShown(many=True)
     events = EventShown(many=True)
@@ -195,7 +196,7 @@ class Requests(GenericViewSet[Event]):
         return Response(StoryShown({"request_id": pk, "steps": tell(events), "events": events}).data)
 
 
-class SealShown(serializers.ModelSerializer[Seal]):
+class SealShown(Showing, serializers.ModelSerializer[Seal]):
     """One seal: what binds the entries of about a second. Its fields are told in docs/register.md."""
 
     ranges = serializers.ListField(child=serializers.ListField(), read_only=True)
@@ -204,7 +205,7 @@ class SealShown(serializers.ModelSerializer[Seal]):
     prev = Digest(read_only=True)
     hash = Digest(read_only=True)
 
-    class Meta:
+    class Meta(Showing.Meta):
         model = Seal
         fields = [
             "number", "epoch", "sealed_at", "ranges", "gaps", "count", "total", "first_at", "last_at", "root",

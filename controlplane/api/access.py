@@ -1,7 +1,6 @@
 """``/projects`` and ``/users``."""
 
 import secrets
-from typing import Any
 from uuid import UUID
 
 import django_filters
@@ -12,6 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.showing import Showing
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
 from controlplane.actions.change_project import change_project
@@ -24,6 +24,7 @@ from controlplane.actions.erase_bodies import erase_bodies
 from controlplane.actions.scopes import MOST_ENTRIES
 from controlplane.api.fields import Body, Choice, Flag, Text
 from controlplane.api.identity import SessionsEnded
+from controlplane.api.joins import reading_columns
 from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
 from controlplane.models import Project, RoleBinding, User
@@ -69,7 +70,7 @@ class Erasure(Body):
     person = Text(max_length=150, help_text="Who made the API keys it was sent with: their `created_by`.")
 
 
-class Erased(serializers.Serializer[Any]):
+class Erased(Showing):
     person = serializers.CharField()
     erased_at = serializers.DateTimeField(source="shredded_at")
 
@@ -122,14 +123,14 @@ class Projects(NounViewSet):
         return Response(Erased(pair).data, status.HTTP_201_CREATED)
 
 
-class HeldShown(serializers.Serializer[Any]):
+class HeldShown(Showing):
     """A role that somebody holds."""
 
     role = serializers.ChoiceField(Role.choices)
     project = name_of("project.name", help_text="Null: on the whole platform.")
 
 
-class UserShown(serializers.Serializer[User]):
+class UserShown(Showing):
     id = serializers.IntegerField()
     username = serializers.CharField()
     email = serializers.CharField()
@@ -179,7 +180,8 @@ class Users(NounViewSet):
     lookup_value_converter = "user_id"
 
     def shaped(self, rows: QuerySet[User]) -> QuerySet[User]:
-        bindings = access(RoleBinding, standing_in(self.request)).select_related("project").order_by("created_at")
+        bindings = access(RoleBinding, standing_in(self.request)).order_by("created_at")
+        bindings = reading_columns(bindings, ("project__name",))
         return super().shaped(rows).prefetch_related(Prefetch("role_bindings", bindings, to_attr="seen_bindings"))
 
     @extend_schema(responses=UserShown)

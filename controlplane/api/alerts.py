@@ -10,6 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.showing import Showing
 from controlplane.actions.acknowledge_alert import acknowledge_alert
 from controlplane.actions.change_alert_rule import change_alert_rule
 from controlplane.actions.create_alert_rule import create_alert_rule
@@ -28,7 +29,7 @@ from controlplane.roles import Permission
 UNITS = "In the metric's unit: seconds, percent (0 to 100), °C, days or a number."
 
 
-class AlertRuleStatusShown(serializers.Serializer[Any]):
+class AlertRuleStatusShown(Showing):
     """How its evaluation went last."""
 
     state = serializers.CharField()
@@ -174,6 +175,7 @@ class Alerts(NounViewSet):
 
     noun = Alert
     fetched = ("project",)
+    listed = ("project__name",)
     permissions = reading(Permission.ALERT_READ) | {"acknowledge": Permission.ALERT_ACKNOWLEDGE}
     serializer_class = AlertShown
     filterset_class = AlertFilters

@@ -21,6 +21,7 @@ from controlplane.actions.rotate_api_key import LONGEST_OVERLAP, USUAL_OVERLAP, 
 from controlplane.actions.scopes import MOST_ENTRIES
 from controlplane.actions.set_limit import set_limit
 from controlplane.api.fields import Body, Choice, Moment, Reference, Text, Whole
+from controlplane.api.joins import reading_columns
 from controlplane.api.limits import LimitChange, NumbersShown
 from controlplane.api.nouns import CREATED_AT, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
@@ -55,7 +56,7 @@ class ApiKeyShown(Shown):
     previous_last_used_at = serializers.DateTimeField(allow_null=True, help_text="By the secret before the rotation.")
     created_by = serializers.CharField()
     usable = serializers.BooleanField()
-    limits = KeyLimitShown(many=True, source="limits.all")
+    limits = KeyLimitShown(many=True, source="shown_limits")
 
 
 class ApiKeyCreated(ApiKeyShown):
@@ -128,6 +129,7 @@ class ApiKeys(NounViewSet):
 
     noun = ApiKey
     fetched = ("project",)
+    listed = ("project__name",)
     permissions = reading(Permission.API_KEY_READ) | {
         "create": Permission.API_KEY_CREATE,
         "partial_update": Permission.API_KEY_CHANGE,
@@ -142,8 +144,8 @@ class ApiKeys(NounViewSet):
     default_ordering = "-created_at"
 
     def shaped(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        limits = Limit.objects.select_related("route").order_by("pk")
-        return super().shaped(rows).prefetch_related(Prefetch("limits", limits))
+        limits = reading_columns(Limit.objects.order_by("pk"), ("route__name",))
+        return super().shaped(rows).prefetch_related(Prefetch("limits", limits, to_attr="shown_limits"))
 
     @extend_schema(request=ApiKeyCreate, responses={201: ApiKeyCreated})
     def create(self, request: Request) -> Response:

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from audit.record import Actor
+from audit.showing import Showing
 from controlplane import actors
 from controlplane.access_tokens import LIFETIME
 from controlplane.actions.change_password import change_password
@@ -50,7 +51,7 @@ class NewPasswordIn(PasswordIn):
     new_password = Text(max_length=LONGEST_PASSWORD)
 
 
-class TokensShown(serializers.Serializer[Any]):
+class TokensShown(Showing):
     access_token = serializers.CharField()
     token_type = serializers.ChoiceField(["Bearer"])
     expires_in = serializers.IntegerField(help_text="Seconds that the access token is good for.")

@@ -1,6 +1,5 @@
 """``/audit/events/{id}/bodies``: what is kept of a request's contents."""
 
-from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -13,6 +12,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from audit import guard
 from audit.models import Event
+from audit.showing import Showing
 from controlplane import actors
 from controlplane.actions.read_bodies import Condition, read_bodies
 from controlplane.api.fields import Body
@@ -22,7 +22,7 @@ from controlplane.roles import Permission
 from inference.contract import bodies
 
 
-class BodyShown(serializers.Serializer[Any]):
+class BodyShown(Showing):
     side = serializers.ChoiceField([bodies.INPUT, bodies.OUTPUT])
     condition = serializers.ChoiceField(
         [(it.value, it.value) for it in Condition],
@@ -38,7 +38,7 @@ class BodyShown(serializers.Serializer[Any]):
     )
 
 
-class BodiesShown(serializers.Serializer[Any]):
+class BodiesShown(Showing):
     bodies = BodyShown(many=True)
 
 

@@ -48,6 +48,7 @@ class Models(NounViewSet):
 
     noun = Model
     fetched = ("project",)
+    listed = ("project__name",)
     permissions = reading(Permission.MODEL_READ) | {"create": Permission.MODEL_CREATE}
     serializer_class = ModelShown
     filterset_class = ModelFilters
@@ -106,6 +107,7 @@ class Versions(NounViewSet):
 
     noun = ModelVersion
     fetched = ("model__project",)
+    listed = ("model__name",)
     permissions = reading(Permission.MODEL_READ) | {
         "create": Permission.VERSION_CREATE,
         "partial_update": Permission.VERSION_RETIRE,

@@ -146,6 +146,7 @@ class Deliveries(NounViewSet):
 
     noun = Delivery
     fetched = ("channel__project",)
+    listed = ("channel__name",)
     permissions = reading(Permission.CHANNEL_READ)
     serializer_class = DeliveryShown
     filterset_class = DeliveryFilters

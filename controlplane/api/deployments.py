@@ -17,6 +17,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.showing import Showing
 from controlplane import engine_secrets, replica_log, replica_sources
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
@@ -44,7 +45,7 @@ LONGEST_DRAIN = 3600
 MOST_REPLICAS = 64
 
 
-class StatusShown(serializers.Serializer[Any]):
+class StatusShown(Showing):
     """What the reconciler last saw."""
 
     state = serializers.ChoiceField(DeploymentState.choices)
@@ -137,7 +138,7 @@ class ReplicaShown(Shown):
     ready_at = serializers.DateTimeField(allow_null=True)
 
 
-class TransitionShown(serializers.Serializer[Any]):
+class TransitionShown(Showing):
     """One line of a replica's history."""
 
     at = serializers.DateTimeField()
@@ -148,7 +149,7 @@ class TransitionShown(serializers.Serializer[Any]):
     log_tail = serializers.CharField()
 
 
-class PodEventShown(serializers.Serializer[Any]):
+class PodEventShown(Showing):
     """One thing that Kubernetes tells about a pod; `count` times so far, the last time `at`."""
 
     at = serializers.DateTimeField()
@@ -166,7 +167,7 @@ class ReplicaDetail(ReplicaShown):
     @extend_schema_field(TransitionShown(many=True))
     def get_history(self, replica: Replica) -> Any:
         """The latest changes, newest first."""
-        return TransitionShown(replica.history.all()[:HISTORY], many=True).data
+        return TransitionShown.each(replica.history.all()[:HISTORY])
 
     @extend_schema_field(OpenApiTypes.STR)
     def get_log_tail(self, replica: Replica) -> str:
@@ -177,7 +178,7 @@ class ReplicaDetail(ReplicaShown):
     def get_events(self, replica: Replica) -> Any:
         """What Kubernetes tells about its pod, the newest first; none for other backends or while it is away."""
         try:
-            return PodEventShown(replica_sources.events(replica), many=True).data
+            return PodEventShown.each(replica_sources.events(replica))
         except SourceAwayError:
             return []
 
@@ -197,6 +198,15 @@ class Deployments(NounViewSet):
 
     noun = Deployment
     fetched = ("project", "version__model", "status")
+    listed = (
+        "project__name",
+        "version__name",
+        "version__model__name",
+        "status__state",
+        "status__message",
+        "status__ready_replicas",
+        "status__observed_at",
+    )
     permissions = reading(Permission.DEPLOYMENT_READ) | {
         "create": Permission.DEPLOYMENT_CREATE,
         "partial_update": Permission.DEPLOYMENT_CHANGE,
@@ -277,6 +287,7 @@ class Replicas(NounViewSet):
 
     noun = Replica
     fetched = ("deployment",)
+    listed = ("deployment__name",)
     permissions = reading(Permission.DEPLOYMENT_READ)
     serializer_class = ReplicaShown
     filterset_class = ReplicaFilters

@@ -18,6 +18,7 @@ from audit.exporting import Format
 from audit.finding import Selection
 from audit.models import Event
 from audit.operations import Operation
+from audit.showing import Showing
 from controlplane import downloads
 from controlplane.access.lookups import access
 from controlplane.actions.cancel_export import cancel_export
@@ -31,7 +32,7 @@ from controlplane.models import Export, Project
 from controlplane.roles import Permission
 
 
-class FileShown(serializers.Serializer[Any]):
+class FileShown(Showing):
     name = serializers.CharField(help_text="content, leaves, manifest or signature")
     bytes = serializers.IntegerField()
     url = serializers.CharField(help_text="Good for ten minutes, and for who asked for the export alone.")

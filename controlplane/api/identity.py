@@ -13,6 +13,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.showing import Showing
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access_and_own
 from controlplane.actions.change_service_account import change_service_account
@@ -52,7 +53,7 @@ class SessionShown(Shown):
     end_reason = serializers.CharField()
 
 
-class SessionsEnded(serializers.Serializer[Any]):
+class SessionsEnded(Showing):
     ended = serializers.IntegerField(help_text="How many there were.")
 
 
@@ -72,6 +73,7 @@ class Sessions(OwnedViewSet):
 
     noun = UserSession
     fetched = ("user",)
+    listed = ("user__username",)
     permissions = reading(Permission.USER_CHANGE) | {"destroy": Permission.USER_CHANGE}
     own = OwnedViewSet.own | {"others"}
     serializer_class = SessionShown
@@ -151,6 +153,7 @@ class Tokens(OwnedViewSet):
 
     noun = ManagementToken
     fetched = ("user", "service_account__project")
+    listed = ("user__username", "service_account__name")
     permissions = reading(Permission.TOKEN_READ) | {
         "create": Permission.TOKEN_CREATE,
         "rotate": Permission.TOKEN_CREATE,
@@ -223,6 +226,7 @@ class ServiceAccounts(NounViewSet):
 
     noun = ServiceAccount
     fetched = ("project",)
+    listed = ("project__name",)
     permissions = reading(Permission.USER_READ) | {
         "create": Permission.SERVICE_ACCOUNT_CREATE,
         "partial_update": Permission.SERVICE_ACCOUNT_CHANGE,

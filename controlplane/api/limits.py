@@ -10,6 +10,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.showing import Showing
 from controlplane.actions.remove_limit import remove_limit
 from controlplane.actions.set_limit import set_limit
 from controlplane.api.fields import Body, Reference, Whole
@@ -24,7 +25,7 @@ from inference.contract import budgets
 MICROS_HELP = "In millionths of a unit of cost, as the prices of model versions."
 
 
-class NumbersShown(serializers.Serializer[Any]):
+class NumbersShown(Showing):
     """How much; null is unlimited."""
 
     requests_per_minute = serializers.IntegerField(allow_null=True)
@@ -36,7 +37,7 @@ class NumbersShown(serializers.Serializer[Any]):
     cost_micros_per_month = serializers.IntegerField(allow_null=True, help_text=MICROS_HELP)
 
 
-class StandingShown(serializers.Serializer[Any]):
+class StandingShown(Showing):
     """How a budget stands in its present day or month; amounts in tokens or in millionths of a unit of cost."""
 
     dimension = serializers.ChoiceField(budgets.DIMENSIONS)
@@ -55,7 +56,7 @@ class LimitShown(Shown, NumbersShown):
 
     @extend_schema_field(StandingShown(many=True))
     def get_budgets(self, limit: Limit) -> Any:
-        return StandingShown(standings_of(limit), many=True).data
+        return StandingShown.each(standings_of(limit))
 
 
 def _number(text: str, highest: int = HIGHEST) -> Whole:
@@ -99,6 +100,7 @@ class Limits(NounViewSet):
 
     noun = Limit
     fetched = ("project", "api_key__project", "route__project")
+    listed = ("project__name", "api_key__key_id", "route__name")
     permissions = reading(Permission.LIMIT_READ) | {
         "create": Permission.LIMIT_CHANGE,
         "partial_update": Permission.LIMIT_CHANGE,

@@ -7,6 +7,7 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 
+from audit.showing import Showing
 from controlplane.api.nouns import CREATED_AT, NounViewSet, Shown, reading
 from controlplane.models import Node
 from controlplane.models.deployments import Backend
@@ -14,7 +15,7 @@ from controlplane.models.nodes import NodeState
 from controlplane.roles import Permission
 
 
-class GpuShown(serializers.Serializer[Any]):
+class GpuShown(Showing):
     """One GPU; null is what its driver does not tell."""
 
     name = serializers.CharField(default="")

@@ -15,12 +15,14 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from audit.record import Actor
+from audit.showing import Showing
 from controlplane import actors
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
 from controlplane.api import idempotency, rehearsal
 from controlplane.api.fields import Body
 from controlplane.api.filters import refuse_unknown
+from controlplane.api.joins import reading_columns
 from controlplane.api.preconditions import check_if_match, etag_of
 from controlplane.permissions import refusal
 from controlplane.roles import Permission, reach
@@ -45,6 +47,8 @@ class NounViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
     noun: ClassVar[type[Model]]
     fetched: ClassVar[tuple[str, ...]] = ()
     """what each row is joined with"""
+    listed: ClassVar[tuple[str, ...]] = ()
+    """the columns that a list reads of what its rows are joined with; without any, all of `fetched`"""
     permissions: ClassVar[Mapping[str, Permission]]
     own: ClassVar[frozenset[str]] = frozenset()
     """operations that everybody who is signed in may ask for, because they concern their own things"""
@@ -78,6 +82,8 @@ class NounViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
 
     def shaped(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """The rows with all that the serializer reads of them."""
+        if self.listed and self.action == "list":
+            return reading_columns(rows, self.listed)
         return rows.select_related(*self.fetched) if self.fetched else rows
 
     def retrieve(self, request: Request, pk: UUID) -> Response:
@@ -133,7 +139,7 @@ class NounViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
             yield instance
 
 
-class Shown(serializers.Serializer[Any]):
+class Shown(Showing):
     """What every noun shows."""
 
     id = serializers.UUIDField()

@@ -10,6 +10,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.showing import Showing
 from controlplane.models import Deployment
 from controlplane.preview import preview
 
@@ -19,7 +20,7 @@ DRY_RUN = OpenApiParameter(
 )
 
 
-class StepShown(serializers.Serializer[Any]):
+class StepShown(Showing):
     """One order. Those of one turn go out together; the next turn waits for what became of them."""
 
     turn = serializers.IntegerField()
@@ -28,7 +29,7 @@ class StepShown(serializers.Serializer[Any]):
     reason = serializers.CharField()
 
 
-class Rehearsed(serializers.Serializer[Any]):
+class Rehearsed(Showing):
     """What would be done, if all goes well, and what each engine would be told to be."""
 
     dry_run = serializers.BooleanField()

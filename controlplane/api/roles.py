@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from audit.showing import Showing
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import grantable
 from controlplane.actions.grant_role import grant_role
@@ -24,13 +25,13 @@ from controlplane.models import Project, RoleBinding, ServiceAccount, User
 from controlplane.roles import PERMISSIONS_OF, Permission, Role, reach
 
 
-class RoleShown(serializers.Serializer[Any]):
+class RoleShown(Showing):
     name = serializers.ChoiceField(Role.choices)
     permissions = serializers.ListField(child=serializers.ChoiceField([it.value for it in Permission]))
 
 
 @extend_schema_serializer(many=False)
-class RolesShown(serializers.Serializer[Any]):
+class RolesShown(Showing):
     """All of them: there is one page."""
 
     next = serializers.CharField(allow_null=True)
@@ -116,6 +117,7 @@ class RoleBindings(NounViewSet):
 
     noun = RoleBinding
     fetched = ("user", "service_account", "project")
+    listed = ("user__username", "service_account__name", "project__name")
     permissions = reading(Permission.ROLE_READ) | {"create": Permission.ROLE_GRANT, "destroy": Permission.ROLE_GRANT}
     serializer_class = BindingShown
     filterset_class = BindingFilters

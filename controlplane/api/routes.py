@@ -5,21 +5,23 @@ from uuid import UUID
 
 import django_filters
 import msgspec
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.showing import Showing
 from controlplane import route_timeouts
 from controlplane.access.lookups import routable
 from controlplane.actions.delete_route import delete_route
 from controlplane.actions.set_route import change_route, create_route
 from controlplane.api.fields import Body, Choice, Flag, Number, Part, Reference, Text, Whole
+from controlplane.api.joins import reading_columns
 from controlplane.api.nouns import PUBLIC_NAME, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
-from controlplane.models import Deployment, Project, Route
+from controlplane.models import Deployment, Project, Route, RouteTarget
 from controlplane.roles import Permission
 from controlplane.route_rules import LONGEST_HEADER, LONGEST_PROMPT, LONGEST_VALUE, MOST_RULES, MOST_VALUES
 from inference.contract import endpoints
@@ -29,13 +31,13 @@ MOST_TARGETS = 100
 HIGHEST_WEIGHT = 1000
 
 
-class TargetShown(serializers.Serializer[Any]):
+class TargetShown(Showing):
     deployment = serializers.CharField(source="deployment.name")
     deployment_id = serializers.UUIDField()
     weight = serializers.IntegerField()
 
 
-class RuleShown(serializers.Serializer[Any]):
+class RuleShown(Showing):
     """Sends requests of one kind to some of the targets. What is empty or null asks for nothing."""
 
     deployments = serializers.ListField(child=serializers.CharField())
@@ -47,7 +49,7 @@ class RuleShown(serializers.Serializer[Any]):
     fallback = serializers.BooleanField()
 
 
-class TimeoutsShown(serializers.Serializer[Any]):
+class TimeoutsShown(Showing):
     """Seconds; null is the gateway's own default."""
 
     connect = serializers.FloatField(allow_null=True)
@@ -59,7 +61,7 @@ class TimeoutsShown(serializers.Serializer[Any]):
 class RouteShown(Shown):
     name = serializers.CharField()
     project = name_of("project.name")
-    targets = TargetShown(many=True)
+    targets = TargetShown(many=True, source="shown_targets")
     rules = RuleShown(many=True)
     affinity_header = serializers.CharField()
     timeouts = serializers.SerializerMethodField()
@@ -163,6 +165,7 @@ class Routes(NounViewSet):
 
     noun = Route
     fetched = ("project",)
+    listed = ("project__name",)
     permissions = reading(Permission.ROUTE_READ) | {
         "create": Permission.ROUTE_CREATE,
         "partial_update": Permission.ROUTE_CHANGE,
@@ -173,7 +176,8 @@ class Routes(NounViewSet):
     search_fields = ("name",)
 
     def shaped(self, rows: QuerySet[Route]) -> QuerySet[Route]:
-        return super().shaped(rows).prefetch_related("targets__deployment")
+        targets = reading_columns(RouteTarget.objects.all(), ("deployment__name",))
+        return super().shaped(rows).prefetch_related(Prefetch("targets", targets, to_attr="shown_targets"))
 
     @extend_schema(request=RouteCreate, responses={201: RouteShown})
     def create(self, request: Request) -> Response:

@@ -10,6 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit.showing import Showing
 from controlplane import usage
 from controlplane.api.filters import refuse_unknown
 from controlplane.api.nouns import NounViewSet, Shown, name_of, reading
@@ -18,7 +19,7 @@ from controlplane.roles import Permission
 from controlplane.usage import By
 
 
-class Sums(serializers.Serializer[Any]):
+class Sums(Showing):
     """What was used."""
 
     requests = serializers.IntegerField()
@@ -41,7 +42,7 @@ class TotalShown(Sums):
     group = serializers.CharField(help_text="The day, or what else was asked for by `by`.")
 
 
-class TotalsShown(serializers.Serializer[Any]):
+class TotalsShown(Showing):
     """Sums, at most 1,000 groups; days in their order, all else with most requests first."""
 
     by = serializers.ChoiceField([it.value for it in By])

@@ -23,6 +23,7 @@ WITH_REASON = {
     "controlplane/api/idempotency.py": (1, "by the actor's own id"),
     "controlplane/api/identity.py": (2, "narrow rows that were looked up before"),
     "controlplane/api/api_keys.py": (1, "the limits of keys that were looked up before"),
+    "controlplane/api/routes.py": (1, "the targets of routes that were looked up before"),
     "audit/api.py": (1, "seals hold nothing of any project"),
     "controlplane/views/password.py": (1, "one's own row"),
 }
