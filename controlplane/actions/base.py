@@ -54,6 +54,11 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     return {field: [before.get(field), value] for field, value in after.items() if before.get(field) != value}
 
 
+def ending(before: dict[str, Any]) -> dict[str, Any]:
+    """field -> [before, None] for each field of what is deleted that said something."""
+    return {field: [value, None] for field, value in before.items() if value not in (None, "", [], {})}
+
+
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str | list | dict):
         return value

@@ -3,8 +3,9 @@ from django.db import transaction
 from audit.operations import Operation
 from audit.record import Actor, record
 from controlplane import publish
-from controlplane.actions.base import project_name, require_reason, target_of
+from controlplane.actions.base import ending, project_name, require_reason, target_of
 from controlplane.actions.set_limit import publish_on_commit
+from controlplane.actions.set_route import plain_route
 from controlplane.models import Route
 from controlplane.permissions import Permission, require
 
@@ -18,10 +19,11 @@ def delete_route(route: Route, *, actor: Actor, reason: str) -> None:
     project = project_name(route.project)
     limits = list(route.limits.select_related("api_key__project", "project"))
     gone = [str(limit) for limit in limits]
+    changes = ending(plain_route(route))
     route.delete()
     record(
         Operation.ROUTE_DELETED, actor=actor, target=target, project=project, reason=reason,
-        detail={"limits": gone} if gone else None,
+        changes=changes, detail={"limits": gone} if gone else None,
     )  # fmt: skip
     transaction.on_commit(publish.publish_routes)
     for limit in limits:

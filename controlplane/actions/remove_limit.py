@@ -2,7 +2,7 @@ from django.db import transaction
 
 from audit.operations import Operation
 from audit.record import Actor, record
-from controlplane.actions.base import project_name, require_reason, snapshot, target_of
+from controlplane.actions.base import ending, project_name, require_reason, snapshot, target_of
 from controlplane.actions.set_limit import authority, owner, publish_on_commit
 from controlplane.models import Limit
 from controlplane.models.limits import DIMENSIONS
@@ -15,7 +15,7 @@ def remove_limit(limit: Limit, *, actor: Actor, reason: str) -> None:
     require(actor, Permission.LIMIT_CHANGE, authority(limit.api_key, limit.project, limit.route))
     require_reason(reason)
     target, project = target_of(limit), project_name(owner(limit))
-    changes = {name: [number, None] for name, number in snapshot(limit, DIMENSIONS).items() if number is not None}
+    changes = ending(snapshot(limit, DIMENSIONS))
     publish_on_commit(limit)
     limit.delete()
     record(Operation.LIMIT_REMOVED, actor=actor, target=target, project=project, reason=reason, changes=changes)

@@ -35,7 +35,7 @@ def create_route(
     route.save()
     record(
         Operation.ROUTE_CREATED, actor=actor, target=target_of(route), project=project_name(project), reason=reason,
-        detail={field: value for field, value in _plain(route).items() if value or field == "targets"},
+        detail={field: value for field, value in plain_route(route).items() if value or field == "targets"},
     )  # fmt: skip
     transaction.on_commit(publish.publish_routes)
     return route
@@ -55,9 +55,9 @@ def change_route(
     """Change what is given, each as a whole: traffic goes to these targets and to no others, by these rules alone."""
     require(actor, Permission.ROUTE_CHANGE, route.project)
     route = Route.objects.select_for_update().get(pk=route.pk)
-    before = _plain(route)
+    before = plain_route(route)
     _set(route, targets=targets, rules=rules, affinity_header=affinity_header, timeouts=timeouts)
-    if changes := difference(before, _plain(route)):
+    if changes := difference(before, plain_route(route)):
         route.save()
         record(
             Operation.ROUTE_CHANGED, actor=actor, target=target_of(route), project=project_name(route.project),
@@ -87,7 +87,7 @@ def _set(
         route.timeouts = route_timeouts.stored(timeouts)
 
 
-def _plain(route: Route) -> dict[str, Any]:
+def plain_route(route: Route) -> dict[str, Any]:
     """What can be set, as the register keeps it."""
     return {
         "targets": _weights(route),

@@ -16,6 +16,7 @@ from controlplane.actions.create_project import create_project
 from controlplane.actions.create_token import create_token
 from controlplane.actions.create_user import create_user
 from controlplane.actions.create_version import create_version
+from controlplane.actions.delete_alert_rule import delete_alert_rule
 from controlplane.actions.delete_deployment import delete_deployment
 from controlplane.actions.delete_route import delete_route
 from controlplane.actions.issue_password import issue_password
@@ -167,3 +168,15 @@ def test_event_outlives_its_actor(alice: Actor, only: Callable[[], Event]) -> No
 
 def test_every_operation_is_noun_and_verb() -> None:
     assert all(operation.value.count(".") == 1 for operation in Operation)
+
+
+def test_what_is_deleted_is_told_as_it_was(alice: Actor, events: Events) -> None:
+    route = factories.RouteFactory.create(affinity_header="x-user")
+    factories.TargetFactory.create(route=route, deployment=factories.DeploymentFactory(name="blue"), weight=7)
+    rule = factories.AlertRuleFactory.create(threshold=3)
+    delete_route(route, actor=alice, reason="moved")
+    delete_alert_rule(rule, actor=alice, reason="too loud")
+    of_route, of_rule = events()
+    assert of_route.changes == {"targets": [{"blue": 7}, None], "affinity_header": ["x-user", None]}
+    assert of_rule.changes is not None
+    assert of_rule.changes["threshold"] == [3, None]
