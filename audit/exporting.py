@@ -23,7 +23,7 @@ from psycopg import sql
 from audit.finding import Selection, operations_with
 from audit.merkle import leaf
 from audit.models import Event
-from inference.contract.canonical import NUMBERS, ORDER, SESSION, cells, copy_out, joined, piecemeal
+from inference.contract.canonical import JSON, NUMBERS, ORDER, SESSION, cells, copy_out, joined, piecemeal
 from inference.contract.events import SEEN
 
 PART = 10_000
@@ -154,7 +154,6 @@ _WRITER, _NUMBER = ORDER.index("writer"), ORDER.index("writer_seq")
 def part(rows: list[bytes], form: Format) -> Part:
     """The rows as a part of a file."""
     table = io.StringIO(newline="")
-    add = csv.writer(table).writerow
     may_run = form == Format.CSV and _runs(b"\n".join(rows))
     lines, numbers = [], []
     for row in rows:
@@ -163,7 +162,7 @@ def part(rows: list[bytes], form: Format) -> Part:
         lines.append(one)
         numbers.append(_numbered(row) if found is None else f"{found[_WRITER]}\t{found[_NUMBER]}\n")
         if form == Format.CSV:
-            add(_guarded(one) if found is None or (may_run and _runs(row)) else found)
+            table.write(as_csv(_guarded(one) if found is None or (may_run and _runs(row)) else found))
     content = table.getvalue().encode() if form == Format.CSV else b"\n".join((*lines, b""))
     return Part(content, b"".join(map(leaf, lines)), "".join(numbers).encode(), len(rows), place_of(rows[-1]))
 
@@ -185,6 +184,24 @@ def member(content: bytes) -> bytes:
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _text = msgspec.json.Decoder(str).decode
+
+
+def as_csv(cells: list[str]) -> str:
+    """A row of CSV (RFC 4180). Where only `changes` and `detail` need quotation marks there is little to look at."""
+    head = ",".join(cells[: -len(JSON)])
+    if head.count(",") > len(cells) - len(JSON) - 1 or '"' in head or "\n" in head or "\r" in head:
+        return _quoted(cells)
+    tail = [f'"{cell.replace(_QUOTE, _TWO)}"' if _QUOTE in cell else cell for cell in cells[-len(JSON) :]]
+    return ",".join((head, *tail)) + "\r\n"
+
+
+_QUOTE, _TWO = '"', '""'
+
+
+def _quoted(cells: list[str]) -> str:
+    table = io.StringIO(newline="")
+    csv.writer(table).writerow(cells)
+    return table.getvalue()
 
 
 _runs = re.compile(b"\t(?:%b)" % b"|".join(re.escape(sign.encode()) for sign in FORMULA if not sign.isspace())).search

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit import exporting
-from audit.exporting import BOM, FORMULA, Format, heading, member, part, rows_behind, wall
+from audit.exporting import BOM, FORMULA, Format, as_csv, heading, member, part, rows_behind, wall
 from audit.finding import Selection, find
 from audit.models import Event
-from inference.contract.canonical import ORDER, line
+from inference.contract.canonical import JSON, ORDER, line
 from inference.contract.ids import uuid7
 from tests.console.register import NOON, write
 
@@ -90,6 +90,18 @@ def test_no_cell_begins_as_a_formula(sign, rest):
     before, row = csv.reader(io.StringIO(part(rows, Format.CSV).content.decode(), newline=""))
     assert row[ORDER.index("reason")] == f"'{sign}{rest}"
     assert (before[ORDER.index("reason")], before[ORDER.index("writer_seq")]) == ("plain", "-1")
+
+
+@given(
+    st.text(st.sampled_from('a名 ,"\r\n='), max_size=3), st.integers(0, len(ORDER) - len(JSON) - 1),
+    st.sampled_from(["", "{}", '{"a": "b,"}']),
+)  # fmt: skip
+def test_csv_is_what_the_library_writes(cell, place, detail):
+    cells = [*("plain 名" for _ in ORDER[1:]), detail]
+    cells[place] = cell
+    table = io.StringIO(newline="")
+    csv.writer(table).writerow(cells)
+    assert as_csv(cells) == table.getvalue()
 
 
 def copied(text: str) -> str:
