@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from django.db import connection
 
@@ -24,23 +25,30 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owne
 SUBJECTS = 12
 
 
-class Worker:
-    """One process; it is up once it can work."""
+class Workers:
+    """One after the other, each until it is killed."""
 
-    def __init__(self, robot: Robot, first: datetime) -> None:
+    def __init__(self, robot: Robot) -> None:
         name = str(connection.settings_dict["NAME"])
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.proofs.alert_worker", name, robot.host, first.isoformat()],
-            stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-m", "tests.proofs.alert_worker", name, robot.host],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        assert self.process.stdout
-        assert self.process.stdout.readline() == "up\n"
 
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+    def start(self, first: datetime) -> psutil.Process:
+        assert self.process.stdin
         assert self.process.stdout
-        self.process.stdout.close()
+        self.process.stdin.write(f"{first.isoformat()}\n")
+        self.process.stdin.flush()
+        return psutil.Process(int(self.process.stdout.readline()))
+
+    def end(self) -> None:
+        self.process.communicate(timeout=60)
+
+
+def kill(worker: psutil.Process) -> None:
+    worker.kill()
+    worker.wait(60)
 
 
 def toggle(states: list[Any], dice: random.Random) -> None:
@@ -72,15 +80,17 @@ def test_no_notice_is_lost_over_kills(proof: Proof, robot: Robot) -> None:
     channel = create_channel(name="c", kind="dingtalk", url=robot.dingtalk, hourly_cap=1080, actor=SYSTEM)
     Channel.objects.update(hourly_cap=32_000)
     at = datetime(2026, 1, 1, tzinfo=UTC)
+    workers = Workers(robot)
     for number in proof.rounds(10, 100):
-        worker = Worker(robot, at + timedelta(days=number))  # ticks never fall back
+        worker = workers.start(at + timedelta(days=number))  # ticks never fall back
         wanted, until = robot.asked + dice.randrange(4), time.monotonic() + 4
         while robot.asked < wanted and time.monotonic() < until:
             robot.behave = [dice.choice(["well", "well", "take and close", "close", "errcode:999", "status:502"])]
             toggle(states, dice)
             time.sleep(dice.uniform(0, 0.1))
-        worker.kill()
+        kill(worker)
         kills += 1
+    workers.end()
     robot.behave = []
     moment, until = datetime.now(UTC) + timedelta(days=2), time.monotonic() + 60
     while Notice.objects.exclude(delivery__state="sent").exists() and time.monotonic() < until:
