@@ -14,8 +14,10 @@ from django.conf import settings
 from django.db.models import Prefetch, Q, QuerySet
 from django.utils import timezone
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from controlplane import body_keys, route_rules, route_timeouts
 from controlplane.access import scope
@@ -36,7 +38,17 @@ LONGEST_ACTION = timedelta(seconds=60)
 @cache
 def redis_client() -> Redis:
     """The process's client; redis-py's pool makes it safe to share between threads."""
-    return Redis.from_url(settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=2)
+    return client_of(settings.REDIS_URL)
+
+
+def client_of(url: str) -> Redis:
+    """A new client.
+
+    One more try at once mends a connection that a restarted Redis had cut. Further ones would hold up whoever waits for
+    an action or a probe for seconds, as redis-py's own do: what was not said now is said by the next full pass.
+    """
+    retry = Retry(NoBackoff(), 1)
+    return Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2, retry=retry)
 
 
 def route_table() -> tables.RouteTable:

@@ -21,11 +21,12 @@ from controlplane.doctor import data, machine, processes
 from controlplane.doctor import round as doctors_round
 from controlplane.doctor.findings import Finding, Level, ok
 from controlplane.models import BudgetAccount, DeploymentStatus
+from controlplane.publish import client_of
 from tests.commands.run import run
 from tests.factories import DeploymentFactory, LimitFactory, ProjectFactory, ReplicaFactory, TargetFactory
 
 CLOSED = "http://127.0.0.1:9"
-NO_REDIS = Redis(port=9, socket_connect_timeout=0.1)
+NO_REDIS = client_of("redis://127.0.0.1:9")
 
 
 @pytest.fixture

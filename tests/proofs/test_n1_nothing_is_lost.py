@@ -81,7 +81,7 @@ def test_no_notice_is_lost_over_kills(proof: Proof, robot: Robot) -> None:
     Channel.objects.update(hourly_cap=32_000)
     at = datetime(2026, 1, 1, tzinfo=UTC)
     workers = Workers(robot)
-    for number in proof.rounds(10, 100):
+    for number in proof.rounds(5, 100):
         worker = workers.start(at + timedelta(days=number))  # ticks never fall back
         wanted, until = robot.asked + dice.randrange(4), time.monotonic() + 4
         while robot.asked < wanted and time.monotonic() < until:

@@ -13,6 +13,7 @@ from config.celery import app
 from controlplane import publish
 from controlplane.lifecycle import ReplicaState
 from controlplane.models import Deployment, Replica
+from controlplane.publish import client_of
 from controlplane.signals import desired_changed
 from inference.contract import tables
 from tests import factories
@@ -91,7 +92,7 @@ def test_lost_key_comes_back(redis: Redis) -> None:
 
 @pytest.mark.parametrize("task", [publish_tables, publish_everything])
 def test_redis_away_is_survived(task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "redis_client", lambda: Redis(host="127.0.0.1", port=9))
+    monkeypatch.setattr(publish, "redis_client", lambda: client_of("redis://127.0.0.1:9"))
     task()
 
 

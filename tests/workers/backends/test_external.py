@@ -3,6 +3,7 @@
 import pytest
 from redis import Redis
 
+from controlplane.publish import client_of
 from tests.workers.specs import spec
 from workers.backends.base import BackendError, Obstacle
 from workers.backends.external import HASH, ExternalBackend
@@ -35,7 +36,7 @@ def test_no_url_is_refused(backend: ExternalBackend) -> None:
 
 
 def test_redis_away_is_a_backend_error() -> None:
-    backend = ExternalBackend(Redis(host="127.0.0.1", port=9))
+    backend = ExternalBackend(client_of("redis://127.0.0.1:9"))
     with pytest.raises(BackendError, match="Redis does not answer"):
         backend.observe()
 
