@@ -1,6 +1,7 @@
 """Where records wait while PostgreSQL is away: an fsynced, bounded file of the worker's own.
 
-A frame is the length and the CRC-32 of a packed row, then the row. A torn end, as a power cut leaves it, is left out.
+A frame is the length and the CRC-32 of a packed row, then the row. A torn end, as a power cut leaves it, is left out,
+and so is a row of which a bit has flipped.
 Files are locked while their worker lives; what is found unlocked was left by one that died and belongs to whoever
 finds it. Rows are taken out only after they have been committed, so a row may be read twice but never not at all.
 """
@@ -77,21 +78,23 @@ class Segment:
         self.size += len(frames)
 
     def rows(self) -> Iterator[bytes]:
-        """The packed rows, up to the first frame that is not whole."""
+        """The packed rows. What cannot be read is left out: a row, or all from there on where its length is broken."""
         content = os.pread(self.descriptor, self.size, 0)
         place = 0
         while place < len(content):
             row = _row_at(content, place)
             if row is None:
-                logger.error("spool: %s is torn at byte %d of %d", self.path.name, place, len(content))
-                self._keep_rest(content[place:])
-                return
-            yield row
-            place += _FRAME.size + len(row)
+                end = _next_whole(content, place)
+                logger.error("spool: %s is torn from byte %d to %d of %d", self.path.name, place, end, len(content))
+                self._keep_beside(content, place, end)
+                place = end
+            else:
+                yield row
+                place += _FRAME.size + len(row)
 
-    def _keep_rest(self, rest: bytes) -> None:
-        """What could not be read stays beside, for whoever wants to look."""
-        self.path.with_suffix(".torn").write_bytes(rest)
+    def _keep_beside(self, content: bytes, begin: int, end: int) -> None:
+        """What could not be read stays, for whoever wants to look."""
+        self.path.with_suffix(f".{begin}.torn").write_bytes(content[begin:end])
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -108,6 +111,16 @@ def _row_at(content: bytes, place: int) -> bytes | None:
     length, checksum = _FRAME.unpack_from(content, place)
     row = content[place + _FRAME.size : place + _FRAME.size + length]
     return row if length and len(row) == length and zlib.crc32(row) == checksum else None
+
+
+def _next_whole(content: bytes, place: int) -> int:
+    """Where the frame after a broken one begins; the end if there is none where it should be."""
+    if place + _FRAME.size <= len(content):
+        length: int = _FRAME.unpack_from(content, place)[0]
+        following = place + _FRAME.size + length
+        if _row_at(content, following) is not None:
+            return following
+    return len(content)
 
 
 def frame(row: bytes) -> bytes:
