@@ -12,7 +12,7 @@ from tests.access.two_projects import Tally, TwoProjects
 
 pytestmark = pytest.mark.django_db
 FEW = settings(
-    max_examples=4, stateful_step_count=50, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=8, stateful_step_count=50, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 
 
