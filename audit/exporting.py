@@ -98,7 +98,8 @@ def _of_text(text: str) -> sql.Composed:
     return sql.SQL(
         "(operation = ANY ({operations}) OR request_id = {text} OR target_name = {text} OR actor_name = {text}"
         " OR source <> 'gateway' AND"
-        " strpos(audit_words(operation, target_name, target_id, actor_name, reason), lower({text})) > 0)"
+        " strpos(audit_words(operation, target_name, target_id, actor_name, reason || ' ' || ticket),"
+        " lower({text})) > 0)"
     ).format(operations=sql.Literal(operations_with(text)), text=sql.Literal(text))
 
 

@@ -33,6 +33,8 @@ class Actor:
     ip: str | None = None
     client: str = ""
     request_id: str = ""
+    ticket: str = ""
+    """of the change or the incident that it is done for"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,6 @@ def record(
     target: Target,
     project: str = "",
     reason: str = "",
-    ticket: str = "",
     changes: dict[str, Any] | None = None,
     detail: dict[str, Any] | None = None,
     kind: Kind = "management",
@@ -97,7 +98,7 @@ def record(
         host=numbering.HOST,
         region=_REGION,
         reason=reason,
-        ticket=ticket,
+        ticket=actor.ticket,
         source=actor.source,
         client=actor.client,
         detail=detail,

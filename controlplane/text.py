@@ -7,6 +7,7 @@ emoji need. What is kept is stored in Unicode's composed form (NFC), so that equ
 
 import unicodedata
 
+LONGEST_TICKET = 100
 _ALLOWED_IN_PARAGRAPHS = frozenset("\t\n\r")
 
 # Inclusive ranges. Half characters (U+D800 to U+DFFF) are no text at all; JSON and UTF-8 decoders refuse them first.

@@ -1,5 +1,6 @@
 """``/audit/events/{id}/bodies``: what is kept of a request's contents."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -16,7 +17,7 @@ from audit.showing import Showing
 from controlplane import actors
 from controlplane.actions.read_bodies import Condition, read_bodies
 from controlplane.api.fields import Body
-from controlplane.api.preconditions import reason_of
+from controlplane.api.preconditions import reason_of, ticket_of
 from controlplane.models.access import DataDomain
 from controlplane.roles import Permission
 from inference.contract import bodies
@@ -62,7 +63,7 @@ class Bodies(GenericViewSet[Event]):
         given = Body(data=request.data)
         given.is_valid(raise_exception=True)
         method = getattr(request.successful_authenticator, "auth_method", "")
-        actor = actors.from_request(request, source="api", auth_method=method)
+        actor = replace(actors.from_request(request, source="api", auth_method=method), ticket=ticket_of(request))
         found = read_bodies(event, actor=actor, reason=reason_of(request, dict(given.validated_data)))
         return Response(
             BodiesShown({"bodies": found}).data, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"}

@@ -111,7 +111,7 @@ def _fingerprint(request: Request) -> str:
     parts = [
         sorted(map(str, standing_in(request).grants)),
         request.method, request.path, sorted(request.query_params.lists()), request.headers.get("X-Reason", ""),
-        request.data,
+        request.headers.get("X-Signalbox-Ticket", ""), request.data,
     ]  # fmt: skip
     return _digest(json.dumps(parts, sort_keys=True))
 

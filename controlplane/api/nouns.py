@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
@@ -23,7 +24,7 @@ from controlplane.api import idempotency, rehearsal
 from controlplane.api.fields import Body
 from controlplane.api.filters import refuse_unknown
 from controlplane.api.joins import reading_columns
-from controlplane.api.preconditions import check_if_match, etag_of
+from controlplane.api.preconditions import check_if_match, etag_of, ticket_of
 from controlplane.permissions import refusal
 from controlplane.roles import Permission, reach
 
@@ -106,7 +107,8 @@ class NounViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
     def actor(self) -> Actor:
         """Who changes something, for the action and the register."""
         method = getattr(self.request.successful_authenticator, "auth_method", "")
-        return actors.from_request(self.request, source="api", auth_method=method)
+        actor = actors.from_request(self.request, source="api", auth_method=method)
+        return replace(actor, ticket=ticket_of(self.request))
 
     def body(self, serializer_class: Callable[..., Body], *, partial: bool = False) -> dict[str, Any]:
         """The request's body, checked. Raises ValidationError."""

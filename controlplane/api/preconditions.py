@@ -11,8 +11,9 @@ from rest_framework.request import Request
 
 from controlplane.api.fields import LONGEST_REASON
 from controlplane.errors import Invalid
-from controlplane.text import unusable_character
+from controlplane.text import LONGEST_TICKET, unusable_character
 
+TICKET = "X-Signalbox-Ticket"
 _TAG = re.compile(r'\s*(W/)?("[\x21\x23-\x7e\x80-\xff]*")\s*(?:,|\Z)')
 
 
@@ -60,6 +61,14 @@ def reason_of(request: Request, data: dict[str, Any], *, required: bool = False)
         message = _("Say why, in the body's reason or in X-Reason.")
         raise Invalid(message, field="reason", code="reason_required")
     return reason
+
+
+def ticket_of(request: Request) -> str:
+    """``X-Signalbox-Ticket`` (UTF-8): what the request is done for. Raises ValidationError."""
+    ticket = _header_text(request.headers.get(TICKET, "")).strip()
+    if unusable_character(ticket) or len(ticket) > LONGEST_TICKET:
+        raise _invalid(TICKET, _("Expected at most %(most)d characters in one line.") % {"most": LONGEST_TICKET})
+    return ticket
 
 
 def _header_text(raw: str) -> str:

@@ -16,7 +16,7 @@ from drf_spectacular.openapi import AutoSchema
 from controlplane.api import idempotency, problems
 from controlplane.api.authentication import BearerAuthentication, ConsoleSessionAuthentication
 from controlplane.api.fields import LONGEST_REASON
-from controlplane.text import ONE_LINE
+from controlplane.text import LONGEST_TICKET, ONE_LINE
 
 _METHODS = ("get", "post", "patch", "delete")
 _ERRORS = {
@@ -143,7 +143,7 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             done = next(code for code in ("201", "200", "202") if code in operation["responses"])
             operation["responses"][done]["headers"][idempotency.REPLAYED] = _REPLAYED
         if method in {"post", "patch", "delete"} and not signing_in:
-            operation["parameters"] = [*operation.get("parameters", []), _reason(required=method == "delete")]
+            operation["parameters"] = [*operation.get("parameters", []), _reason(required=method == "delete"), _TICKET]
     return result
 
 
@@ -187,6 +187,13 @@ def _reason(*, required: bool) -> dict[str, Any]:
     text = {"type": "string", "maxLength": LONGEST_REASON, "pattern": pattern}
     return {"name": "X-Reason", "in": "header", "required": required, "schema": text,
             "description": "Why, in UTF-8; kept in the register. The body's `reason` comes before it."}  # fmt: skip
+
+
+_TICKET: dict[str, Any] = {
+    "name": "X-Signalbox-Ticket", "in": "header", "required": False,
+    "schema": {"type": "string", "maxLength": LONGEST_TICKET, "pattern": "^([!-~]([ -~]*[!-~])?)?$"},
+    "description": "The change or incident that this is done for, in UTF-8; kept in the register.",
+}  # fmt: skip
 
 
 @cache

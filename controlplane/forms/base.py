@@ -14,6 +14,7 @@ from controlplane.errors import Refused
 from controlplane.models import Project
 from controlplane.models.base import one_line
 from controlplane.roles import Permission, Standing, reach
+from controlplane.text import LONGEST_TICKET
 
 _LOOKS: tuple[tuple[type[forms.Widget], list[str]], ...] = (
     (forms.CheckboxInput, widgets.CHECKBOX_CLASSES),
@@ -24,6 +25,8 @@ _LOOKS: tuple[tuple[type[forms.Widget], list[str]], ...] = (
 )
 
 
+WHY = ("reason", "ticket")
+"""last in every form"""
 _M = TypeVar("_M", bound=Model)
 
 
@@ -41,12 +44,20 @@ class ActionForm(forms.Form):
         help_text=_("Goes into the audit register with your name."),
     )
 
+    ticket = forms.CharField(
+        label=_("Ticket"),
+        required=False,
+        max_length=LONGEST_TICKET,
+        validators=[one_line],
+        help_text=_("The number of the change or incident this belongs to."),
+    )
+
     def __init__(self, *args: Any, subject: Any = None, standing: Standing, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.subject = subject
         self.standing = standing
         self.fields["reason"].required = self.reason_required
-        self.order_fields([*(name for name in self.fields if name != "reason"), "reason"])
+        self.order_fields([*(name for name in self.fields if name not in WHY), *WHY])
         dress(self)
 
     def perform(self, actor: Actor) -> Any:

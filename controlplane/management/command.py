@@ -2,14 +2,15 @@
 
 import json
 from argparse import ArgumentParser, ArgumentTypeError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, ProgrammingError
 
+from controlplane import actors
 from controlplane.errors import Invalid, Refused
-from controlplane.text import composed, unusable_character
+from controlplane.text import LONGEST_TICKET, composed, unusable_character
 
 LONGEST_REASON = 500
 
@@ -37,6 +38,7 @@ class ScriptCommand(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print all that is known, as one JSON object")
         if self.takes_reason:
             parser.add_argument("--reason", type=reason, default="", help="why; goes into the audit register")
+            parser.add_argument("--ticket", type=ticket, default="", help="the change or incident that it is done for")
         self.add_own_arguments(parser)
 
     def add_own_arguments(self, parser: ArgumentParser) -> None:
@@ -47,12 +49,20 @@ class ScriptCommand(BaseCommand):
         raise NotImplementedError
 
     def handle(self, **options: Any) -> None:
+        self.actor = replace(actors.command_line(), ticket=options.pop("ticket", ""))
         result = _in_one_line(lambda: self.answer(**options))
         text = json.dumps(result.data, ensure_ascii=False, default=str) if options["json"] else result.text
         if text:
             self.stdout.write(text)
         if result.exit_status:
             raise SystemExit(result.exit_status)
+
+
+def ticket(text: str) -> str:
+    """The same of a ticket."""
+    if len(text) > LONGEST_TICKET:
+        raise ArgumentTypeError(f"at most {LONGEST_TICKET} characters")
+    return reason(text.strip())
 
 
 def reason(text: str) -> str:

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from controlplane import actors
 from controlplane.actions.connect_engine import Tls, connect_engine, connected, engine_root
 from controlplane.engine_tls import certificates, context
 from controlplane.external import EngineSilentError, served_models
@@ -53,7 +52,7 @@ class Command(ScriptCommand):
         key = _text(key_file, "a key").strip() if key_file else None
         deployment, routed = connect_engine(
             url, model=model or _only_model(url, tls, key or ""), route=route, weight=weight, tls=tls, key=key,
-            actor=actors.command_line(), reason=reason,
+            actor=self.actor, reason=reason,
         )  # fmt: skip
         return Result(
             deployment.name,

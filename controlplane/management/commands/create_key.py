@@ -8,7 +8,6 @@ from django.core.management.base import CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from controlplane import actors
 from controlplane.actions.bootstrap import PROJECT
 from controlplane.actions.create_api_key import create_api_key
 from controlplane.actions.set_limit import set_limit
@@ -68,7 +67,7 @@ class Command(ScriptCommand):
         reason: str, **more: Any,
     ) -> Result:  # fmt: skip
         limits = {what: number for what in DIMENSIONS if (number := more[what]) is not None}
-        actor = actors.command_line()
+        actor = self.actor
         with transaction.atomic():
             key, token = create_api_key(
                 project=_project(project), name=name, routes=_parts(routes), endpoints=_parts(endpoints),

@@ -3,7 +3,6 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from controlplane import actors
 from controlplane.actions.erase_bodies import erase_bodies
 from controlplane.management.command import Result, ScriptCommand
 from controlplane.models import Project
@@ -21,5 +20,5 @@ class Command(ScriptCommand):
         found = Project.objects.filter(name=project).first()
         if found is None:
             raise CommandError(f"There is no project {project}.")
-        erase_bodies(found, person=person, actor=actors.command_line(), reason=reason)
+        erase_bodies(found, person=person, actor=self.actor, reason=reason)
         return Result(f"What was kept of {person} cannot be read any more.", {"person": person, "project": project})

@@ -14,8 +14,7 @@ from audit.exporting import Format, heading, place_of, rows_behind, wall
 from audit.finding import Selection
 from audit.manifest import Attested, attest
 from audit.operations import Operation
-from audit.record import Target, record
-from controlplane import actors
+from audit.record import Actor, Target, record
 from controlplane.management.command import Result, ScriptCommand
 from controlplane.models import Project
 
@@ -60,7 +59,7 @@ class Command(ScriptCommand):
             count, attested = _write(files, selection, bom=bom)
         except OSError as exc:
             raise CommandError(f"{output}: {exc.strerror or exc}") from exc
-        _note(output.name, selection, count, attested.sha256, reason)
+        _note(output.name, selection, count, attested.sha256, reason=reason, actor=self.actor)
         data = {
             "file": str(output), "rows": count, "unsealed": attested.unsealed, "sha256": attested.sha256,
             "manifest": str(files.manifest), "signature": str(files.signature),
@@ -96,8 +95,8 @@ def _rows(selection: Selection) -> Iterator[list[bytes]]:
         yield rows
 
 
-def _note(name: str, selection: Selection, count: int, sha256: str, reason: str) -> None:
+def _note(name: str, selection: Selection, count: int, sha256: str, *, reason: str, actor: Actor) -> None:
     record(
-        Operation.EXPORT_FINISHED, actor=actors.command_line(), target=Target("export", "", name), reason=reason,
+        Operation.EXPORT_FINISHED, actor=actor, target=Target("export", "", name), reason=reason,
         project=selection.project, detail={"filter": selection.plain(), "rows": count, "sha256": sha256},
     )  # fmt: skip

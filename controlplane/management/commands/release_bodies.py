@@ -6,7 +6,6 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from controlplane import actors
 from controlplane.actions.release_bodies import MOST_DAYS, release_bodies
 from controlplane.management.command import Result, ScriptCommand
 from controlplane.models import Project
@@ -36,6 +35,6 @@ class Command(ScriptCommand):
         if found is None:
             raise CommandError(f"There is no project {project}.")
         count = release_bodies(
-            found, since=since, until=until, days=days, now=timezone.now(), actor=actors.command_line(), reason=reason
+            found, since=since, until=until, days=days, now=timezone.now(), actor=self.actor, reason=reason
         )
         return Result(f"{count} texts can be read for {days} days.", {"texts": count, "days": days})

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from controlplane import actors, archives
+from controlplane import archives
 from controlplane.actions.retire_month import retire_month
 from controlplane.management.command import Result, ScriptCommand
 
@@ -34,7 +34,7 @@ class Command(ScriptCommand):
         if month not in archives.known():
             raise CommandError(f"The register has no month {month:%Y-%m}.")
         if not dry_run:
-            retire_month(month, actor=actors.command_line(), reason=reason)
+            retire_month(month, actor=self.actor, reason=reason)
         one = archives.judged(month, now, thoroughly=dry_run)
         return Result(_line(one), _data(one))
 

@@ -5,7 +5,6 @@ from django.core.management.base import CommandError
 from django.db import connections
 from psycopg import sql
 
-from controlplane import actors
 from controlplane.actions.admit_sql_reader import admit_sql_reader
 from controlplane.actions.dismiss_sql_reader import dismiss_sql_reader
 from controlplane.database_rights import owner_alias
@@ -30,9 +29,9 @@ class Command(ScriptCommand):
             reader = SqlReader.objects.filter(role=role, project=of).first()
             if reader is None:
                 raise CommandError(f"{role} is no reader of that.")
-            dismiss_sql_reader(reader, actor=actors.command_line(), reason=reason)
+            dismiss_sql_reader(reader, actor=self.actor, reason=reason)
             return Result(f"{role} sees no more of it.", {"role": role, "project": project})
-        admit_sql_reader(role, of, actor=actors.command_line(), reason=reason)
+        admit_sql_reader(role, of, actor=self.actor, reason=reason)
         with connections[owner_alias()].cursor() as cursor:
             cursor.execute(sql.SQL("GRANT SELECT ON ai_audit_log TO {}").format(sql.Identifier(role)))
         return Result(f"{role} may read ai_audit_log.", {"role": role, "project": project})

@@ -4,7 +4,6 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from controlplane import actors
 from controlplane.actions.lift_suspension import lift_suspension
 from controlplane.actions.unlock_user import unlock_user
 from controlplane.management.command import Result, ScriptCommand
@@ -22,7 +21,7 @@ class Command(ScriptCommand):
         user = User.objects.filter(username=username).first()
         if user is None:
             raise CommandError(f"There is no user {username}.")
-        actor, why = actors.command_line(), reason or "manage.py unlock_user"
+        actor, why = self.actor, reason or "manage.py unlock_user"
         unlock_user(user, actor=actor, reason=why)
         suspended = Suspension.objects.active(timezone.now()).filter(actor_type="user", actor_id=str(user.pk))
         for suspension in suspended:
