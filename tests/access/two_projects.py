@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from django.core.cache import cache
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client as Browser
 from django.urls import reverse
 from hypothesis import strategies as st
@@ -72,6 +72,8 @@ class TwoProjects(RuleBasedStateMachine):
         cache.clear()
         self.undone = transaction.atomic()
         self.undone.__enter__()
+        with connection.cursor() as cursor:  # a busy machine may leave it idle for longer than the server would
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         self.worlds: dict[str, World] = {side: make(side) for side in SIDES}
         self.marks = {side: set(world.marks) for side, world in self.worlds.items()}
         self.known = {
