@@ -1,5 +1,6 @@
 """How the register does, in plain words: sealing, signing, verifying, and which months are gone or stay."""
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -76,7 +77,8 @@ def page(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request), "title": _("Seals"), "heading": _("Seals"),
         "crumbs": [(_("Audit"), reverse("admin:audit_event_changelist"))],
         "troubles": [(it.value, TROUBLES[it], it in SERIOUS) for it in wrong],
-        "facts": _facts(found, wrong), "gaps": found.gaps[:GAPS_SHOWN], "more_gaps": len(found.gaps) - GAPS_SHOWN,
+        "facts": _facts(found, wrong), "gaps": [_gap(gap) for gap in found.gaps[:GAPS_SHOWN]],
+        "more_gaps": len(found.gaps) - GAPS_SHOWN,
         "failure": found.verification.failure if found.verification and Trouble.FROZEN in wrong else "",
         "said": found.lease.trouble if found.lease else "", "months": months, "retention_days": settings.RETENTION_DAYS,
     }  # fmt: skip
@@ -90,7 +92,7 @@ def _facts(found: State, wrong: list[Trouble]) -> list[tuple[Any, Any]]:
     return [
         (_("state"), badge(*lamp)),
         (_("last seal"), seal.number if seal else _("none yet")),
-        (_("sealed"), seal.sealed_at if seal else None),
+        (_("sealed at"), seal.sealed_at if seal else None),
         (_("entries sealed"), f"{seal.total:,}" if seal else 0),
         (_("oldest entry without a seal"),
          _("%(seconds).1f s old") % {"seconds": found.lag} if found.lag else _("none: all are sealed")),
@@ -103,6 +105,10 @@ def _facts(found: State, wrong: list[Trouble]) -> list[tuple[Any, Any]]:
         (_("last round that passed"), (verification.last_round if verification else None) or _("none yet")),
         (_("retention"), _("frozen") if Trouble.FROZEN in wrong else _("not frozen")),
     ]  # fmt: skip
+
+
+def _gap(gap: dict[str, Any]) -> dict[str, Any]:
+    return {**gap, "since": datetime.fromisoformat(gap["since"])}
 
 
 def _month(one: archives.Month) -> dict[str, Any]:
