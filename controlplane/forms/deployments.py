@@ -19,7 +19,7 @@ from controlplane.models import Deployment, ModelVersion, Project
 from controlplane.models.deployments import Backend, Flavour
 from controlplane.roles import Permission
 
-from .base import ActionForm
+from .base import WHY, ActionForm
 from .json_field import ObjectField
 
 
@@ -176,11 +176,11 @@ class ChangeDeploymentForm(ActionForm):
             del self.fields["kubernetes"]
         self.initial.setdefault("tls_unchecked", not subject.tls_verify)
         self.initial.setdefault("engine_env", shown_env(subject))
-        for name in self.fields.keys() - {"reason", *_OF_THE_FORM}:
+        for name in self.fields.keys() - {*WHY, *_OF_THE_FORM}:
             self.initial.setdefault(name, getattr(subject, name))
 
     def perform(self, actor: Actor) -> Deployment:
-        wanted = {name: self.cleaned_data[name] for name in self.fields if name not in {"reason", *_OF_THE_FORM}}
+        wanted = {name: self.cleaned_data[name] for name in self.fields if name not in {*WHY, *_OF_THE_FORM}}
         if self.cleaned_data.get("external_key") or self.cleaned_data.get("without_key"):
             wanted["external_key"] = self.cleaned_data["external_key"]
         if "tls_unchecked" in self.fields:

@@ -72,9 +72,9 @@ class TwoProjects(RuleBasedStateMachine):
         cache.clear()
         self.undone = transaction.atomic()
         self.undone.__enter__()
-        with connection.cursor() as cursor:  # a busy machine may leave it idle for longer than the server would
-            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         self.worlds: dict[str, World] = {side: make(side) for side in SIDES}
+        with connection.cursor() as cursor:  # after what was sealed in there, which would wait for five seconds only
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         self.marks = {side: set(world.marks) for side, world in self.worlds.items()}
         self.known = {
             side: {noun: [(str(getattr(thing, "pk", thing)), getattr(thing, "name", ""))]

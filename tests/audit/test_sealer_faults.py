@@ -48,7 +48,7 @@ def assert_clean(rows: int) -> None:
     assert (report.rows, report.unsealed, sealed()) == (rows, 0, rows)
 
 
-def until(check: Callable[[], object], seconds: float = 20) -> None:
+def until(check: Callable[[], object], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < deadline, f"not within {seconds} s"
@@ -111,10 +111,10 @@ def test_frozen_between_lease_and_seal() -> None:
 def test_two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """With leases so short that they take over from each other all the time."""
     monkeypatch.setattr(sealer, "LEASE_SECONDS", 0.01)
-    rows = 200
+    rows = 60
 
     def seal_on(holder: str) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while sealed() < rows and time.monotonic() < deadline:
             try:
                 epoch = take_lease(holder)
