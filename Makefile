@@ -25,7 +25,7 @@ check: setup ## format, lint, types, import contracts, migrations, settings, tem
 	$(VENV)/djlint --check --lint templates
 
 test: setup ## every test, the real engine and the real browser included
-	$(VENV)/python -m pytest -n 2 --dist loadgroup
+	$(VENV)/python -m pytest -n 2
 
 soak: setup ## the promises at their full counts, one after the other, with a table at the end (ONLY=L1,F3: some of them)
 	$(VENV)/python -m pytest tests/proofs --soak --only "$(ONLY)" -p no:randomly --tb=short

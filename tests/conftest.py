@@ -25,15 +25,8 @@ scope.of_request = strict_requests.begin_with_nothing(scope.of_request)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What a test commits is cleared away by the tables' owner: the processes' role may not.
-
-    Where pytest-xdist has several workers, all that start an engine share one of them, and all proofs another: one
-    group of both would be longer than everything else together.
-    """
+    """What a test commits is cleared away by the tables' owner: the processes' role may not."""
     for item in items:
-        for group in ("e2e", "proof"):
-            if item.get_closest_marker(group):
-                item.add_marker(pytest.mark.xdist_group(group))
         mark = item.get_closest_marker("django_db")
         commits = bool(mark and mark.kwargs.get("transaction"))
         if commits or {"transactional_db", "live_server"} & set(getattr(item, "fixturenames", ())):
