@@ -58,9 +58,13 @@ def _owned(path: str) -> Callable[[Projects], Q]:
 
 
 def _limits(projects: Projects) -> Q:
-    """A limit belongs to its key's project, else to the project it limits, else to its route's."""
-    of_a_route = Q(api_key=None, project=None, route__project__in=projects)
-    return Q(api_key__project__in=projects) | Q(project__in=projects) | of_a_route
+    """A limit belongs to its key's project, else to the project it limits, else to its route's.
+
+    Found by three ways on their own: joined with all keys and routes first, a page took as long as there are keys.
+    """
+    of_keys = Limit.objects.filter(api_key__project__in=projects)
+    of_routes = Limit.objects.filter(api_key=None, project=None, route__project__in=projects)
+    return Q(pk__in=of_keys.values("pk")) | Q(project__in=projects) | Q(pk__in=of_routes.values("pk"))
 
 
 def _members(projects: Projects) -> Q:
