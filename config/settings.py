@@ -1,5 +1,6 @@
 """Django's settings: one page. What each SIGNALBOX_* variable means stands in docs/configuration.md."""
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 
@@ -250,14 +251,25 @@ KUBERNETES_CALLERS = env.words("SIGNALBOX_KUBERNETES_CALLERS", "app.kubernetes.i
 KUBERNETES_CALLERS_NAMESPACE = env.text("SIGNALBOX_KUBERNETES_CALLERS_NAMESPACE")
 KUBERNETES_CALLERS_NETWORKS = env.words("SIGNALBOX_KUBERNETES_CALLERS_NETWORKS")
 
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"without_traceback": {"()": "django.utils.log.CallbackFilter", "callback": _without_traceback}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.text("SIGNALBOX_LOG_LEVEL", "INFO").upper()},
     # Every two seconds a pass: only what goes wrong in one is worth a line.
-    "loggers": {name: {"level": "WARNING"} for name in ("httpx", "celery.worker.strategy", "celery.app.trace")},
+    "loggers": {
+        **{name: {"level": "WARNING"} for name in ("httpx", "celery.worker.strategy", "celery.app.trace")},
+        # Anybody can send a wrong Host: a line says which, and its traceback nothing.
+        "django.security.DisallowedHost": {"filters": ["without_traceback"]},
+    },
 }
 
 UNFOLD = {

@@ -4,6 +4,7 @@ What is not understood is refused and never ignored: a filter that is passed ove
 """
 
 from collections.abc import Set
+from datetime import timedelta
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -67,6 +68,10 @@ def refuse_unknown(request: Request, known: Set[str]) -> None:
             raise ValidationError({name: [_("The character %(which)s is not allowed.") % {"which": character}]})
 
 
+FURTHEST_OFFSET = timedelta(hours=14)
+"""of any zone there is; PostgreSQL takes no more than 16"""
+
+
 def _check_form(name: str, text: str, of: Filter | None) -> None:
     """django-filter takes what it cannot read as a flag for no filter, and a time without an offset for some zone's."""
     if isinstance(of, BooleanFilter) and text not in {"true", "false"}:
@@ -82,4 +87,5 @@ def _is_moment(text: str) -> bool:
         moment = parse_datetime(text)
     except ValueError:
         return False
-    return moment is not None and moment.utcoffset() is not None
+    offset = moment and moment.utcoffset()
+    return offset is not None and abs(offset) <= FURTHEST_OFFSET

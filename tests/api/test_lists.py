@@ -138,3 +138,9 @@ def test_events_in_pages(alice_api: Client) -> None:
     first = alice_api.get("/audit/events?limit=3").json()
     second = alice_api.get(first["next"]).json()
     assert [row["target_name"] for row in first["results"] + second["results"]] == ["p4", "p3", "p2", "p1", "p0"]
+
+
+@pytest.mark.parametrize("offset", ["%2B14:01", "-16:08", "-23:59"])
+def test_offset_that_no_zone_has_is_refused(alice_api, offset):
+    answer = alice_api.get(f"/api-keys?unused_since=2472-03-27T10:36:18{offset}")
+    assert (answer.status_code, "unused_since" in answer.content.decode()) == (400, True)
