@@ -87,5 +87,5 @@ def _is_moment(text: str) -> bool:
         moment = parse_datetime(text)
     except ValueError:
         return False
-    offset = moment and moment.utcoffset()
+    offset = None if moment is None else moment.utcoffset()
     return offset is not None and abs(offset) <= FURTHEST_OFFSET
