@@ -20,6 +20,7 @@ import msgspec
 from django.db import connection, transaction
 from psycopg import sql
 
+from audit.copying import copying
 from audit.finding import Selection, operations_with
 from audit.merkle import leaf
 from audit.models import Event
@@ -133,11 +134,11 @@ def _fetch(selection: Selection, after: Place | None, most: int, bytes_left: int
     with connection.cursor() as cursor:
         for setting in SESSION.split(";"):
             cursor.execute(setting.strip().replace("SET ", "SET LOCAL ", 1))
-        with cursor.copy(copy_out(tail.as_string(cursor.cursor))) as copy:
-            for row in copy:
-                if bytes_left > 0:
-                    rows.append(bytes(row)[:-1])
-                    bytes_left -= len(row)
+    with copying(connection, copy_out(tail.as_string(connection.connection))) as stream:
+        for row in stream:
+            if bytes_left > 0:
+                rows.append(bytes(row)[:-1])
+                bytes_left -= len(row)
     return rows
 
 

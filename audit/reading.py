@@ -6,6 +6,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from audit import merkle
+from audit.copying import copying
 from audit.seals import Leaf
 from inference.contract import canonical
 from inference.contract.events import TABLE
@@ -35,9 +36,9 @@ def rows(
     with connections[using].cursor() as cursor:
         for setting in _SESSION:
             cursor.execute(setting)
-        with cursor.copy(canonical.copy_out(condition, table), parameters) as stream:
-            for row in stream:
-                yield bytes(row)[:-1]
+    with copying(connections[using], canonical.copy_out(condition, table), parameters) as stream:
+        for row in stream:
+            yield bytes(row)[:-1]
 
 
 def leaf_of(row: bytes, writer: str) -> Leaf:

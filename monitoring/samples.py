@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
+from audit.copying import copying
 from monitoring.scrape import Answer
 from monitoring.targets import Target
 from monitoring.vocabulary import Reading
@@ -84,9 +85,9 @@ def write(answers: Iterable[Answer], at: datetime) -> int:
             rows.append((series.id, at, list(done.values)))
             moved.append((series.id, _array(reading.values), _array(done.base)))
         cursor.execute(_MOVE, [at, *map(list, zip(*moved, strict=True))] if moved else [at, [], [], []])
-        with cursor.copy(_COPY) as copy:
-            for row in rows:
-                copy.write_row(row)
+    with copying(connection, _COPY) as stream:
+        for row in rows:
+            stream.write_row(row)
     return len(rows)
 
 
