@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from django import template
+from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from audit.models import Event
@@ -41,6 +42,12 @@ def join_tests(first: str, second: Any) -> str:
 def is_checkbox(field: Any) -> bool:
     """A single tick box, whose label stands behind it."""
     return getattr(field.field.widget, "input_type", "") == "checkbox" and not hasattr(field.field, "choices")
+
+
+@register.simple_block_tag
+def table(content: SafeString, testid: str, *headings: str) -> SafeString:
+    """A page's own table around the rows that it encloses; without headings it has no head."""
+    return render_to_string("console/table.html", {"testid": testid, "headings": headings, "rows": content})
 
 
 @register.simple_tag
