@@ -11,6 +11,7 @@ from audit.record import Actor, record
 from controlplane.actions.base import project_name, target_of
 from controlplane.errors import Invalid
 from controlplane.models import Export, Project
+from controlplane.moments import has_known_offset
 from controlplane.permissions import Permission, require
 
 
@@ -25,6 +26,9 @@ def request_export(
     """
     require(actor, Permission.AUDIT_EXPORT, project)
     now = timezone.now()
+    for end in ("since", "until"):
+        if (moment := getattr(selection, end)) and not has_known_offset(moment):
+            raise Invalid(_("Expected a time with offset, such as 2027-01-31T08:00:00+08:00."), field=end)
     if project and selection.project not in {"", project.name}:
         raise Invalid(_("The filter names another project."), field="filter")
     until = min(selection.until or now, now)

@@ -18,6 +18,7 @@ from rest_framework import serializers
 
 from controlplane.access.asking import standing_in
 from controlplane.access.lookups import access
+from controlplane.moments import has_known_offset, is_within_years
 from controlplane.roles import Standing
 from controlplane.text import ONE_LINE, PARAGRAPHS, unusable_character
 
@@ -93,15 +94,20 @@ class Flag(serializers.BooleanField):
 class Moment(serializers.Field[datetime, str, str, Any]):
     """An RFC 3339 time with its offset."""
 
-    default_error_messages = {"invalid": _("Expected a time with offset, such as 2027-01-31T08:00:00+08:00.")}
+    default_error_messages = {
+        "invalid": _("Expected a time with offset, such as 2027-01-31T08:00:00+08:00."),
+        "far": _("Expected a time from 0001-01-02 to 9999-12-30."),
+    }  # fmt: skip
 
     def to_internal_value(self, data: Any) -> datetime:
         try:
             moment = parse_datetime(data) if isinstance(data, str) else None
         except ValueError:
             moment = None
-        if moment is None or moment.utcoffset() is None:
+        if moment is None or not has_known_offset(moment):
             self.fail("invalid")
+        if not is_within_years(moment):
+            self.fail("far")
         return moment
 
     def to_representation(self, value: datetime) -> str:

@@ -4,7 +4,6 @@ What is not understood is refused and never ignored: a filter that is passed ove
 """
 
 from collections.abc import Set
-from datetime import timedelta
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -19,6 +18,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from controlplane.api.pagination import PARAMETERS
+from controlplane.moments import has_known_offset
 from controlplane.text import unusable_character
 
 LONGEST_SEARCH = 200
@@ -68,10 +68,6 @@ def refuse_unknown(request: Request, known: Set[str]) -> None:
             raise ValidationError({name: [_("The character %(which)s is not allowed.") % {"which": character}]})
 
 
-FURTHEST_OFFSET = timedelta(hours=14)
-"""of any zone there is; PostgreSQL takes no more than 16"""
-
-
 def _check_form(name: str, text: str, of: Filter | None) -> None:
     """django-filter takes what it cannot read as a flag for no filter, and a time without an offset for some zone's."""
     if isinstance(of, BooleanFilter) and text not in {"true", "false"}:
@@ -87,5 +83,4 @@ def _is_moment(text: str) -> bool:
         moment = parse_datetime(text)
     except ValueError:
         return False
-    offset = None if moment is None else moment.utcoffset()
-    return offset is not None and abs(offset) <= FURTHEST_OFFSET
+    return moment is not None and has_known_offset(moment)
