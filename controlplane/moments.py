@@ -1,4 +1,4 @@
-"""Which times can be taken from outside: those that PostgreSQL takes, and that every zone can write once they are kept."""
+"""Which times can be taken from outside: those that PostgreSQL takes, and that every zone can write later on."""
 
 from datetime import UTC, datetime, timedelta
 
