@@ -15,7 +15,7 @@ from controlplane.models import Channel, Project
 from controlplane.models.alerts import LANGUAGES
 from controlplane.roles import Permission
 
-from .base import WHY, ActionForm
+from .base import ActionForm
 
 FIELDS = ("name", "language", "min_severity", "hourly_cap", "send_recovery", "enabled")
 
@@ -63,7 +63,6 @@ class ChannelForm(ChannelFieldsForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.order_fields([*self.field_order, *WHY])
         self.offer_projects(Permission.CHANNEL_CREATE)
 
     def perform(self, actor: Actor) -> Channel:

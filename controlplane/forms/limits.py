@@ -14,7 +14,7 @@ from controlplane.models.limits import DIMENSIONS, HIGHEST
 from controlplane.roles import Permission, reach
 from inference.contract import budgets
 
-from .base import WHY, ActionForm
+from .base import ActionForm
 from .costs import CostField
 
 
@@ -69,7 +69,6 @@ class LimitForm(NumbersForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.order_fields([*self.field_order, *WHY])
         mine = access(ApiKey, self.standing, Permission.LIMIT_CHANGE)
         self.offer("api_key", mine.filter(revoked_at=None).select_related("project"))
         self.offer("route", self.seen(Route))

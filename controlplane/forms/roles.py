@@ -12,7 +12,7 @@ from controlplane.actions.revoke_role import revoke_role
 from controlplane.models import Project, RoleBinding, ServiceAccount, User
 from controlplane.roles import Permission, Role
 
-from .base import WHY, ActionForm
+from .base import ActionForm
 
 
 class RoleForm(ActionForm):
@@ -46,7 +46,6 @@ class BindingForm(RoleForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.order_fields([*self.field_order, *WHY])
         self.offer("service_account", self.seen(ServiceAccount))
 
     def clean_user(self) -> User | None:
