@@ -17,12 +17,16 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}\Z", re.ASCII)
 _LONGEST_CLIENT = 120
 
 
-def command_line() -> Actor:
+def command_line(ticket: str = "") -> Actor:
     """Whoever runs ``manage.py`` on the host: trusted as the system, named by their account there."""
-    return Actor(type="system", id="cli", name=getpass.getuser(), source="cli", request_id=secrets.token_hex(16))
+    return Actor(
+        type="system", id="cli", name=getpass.getuser(), source="cli", request_id=secrets.token_hex(16), ticket=ticket
+    )
 
 
-def from_request(request: HttpRequest, *, source: Literal["ui", "api"], auth_method: str = "session") -> Actor:
+def from_request(
+    request: HttpRequest, *, source: Literal["ui", "api"], auth_method: str = "session", ticket: str = ""
+) -> Actor:
     """The person or machine behind a request, with where they came from. Anonymous when nobody is signed in."""
     user = request.user
     kind = _kind(user)
@@ -36,6 +40,7 @@ def from_request(request: HttpRequest, *, source: Literal["ui", "api"], auth_met
         ip=address_of(request),
         client=request.headers.get("User-Agent", "")[:_LONGEST_CLIENT],
         request_id=request_id(request),
+        ticket=ticket,
     )
 
 

@@ -4,7 +4,7 @@ The admin's own add, change and delete views are not reachable: they would write
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -243,8 +243,7 @@ def attempt(request: HttpRequest, form: ActionForm) -> Any:
     if request.method != "POST" or not form.is_valid():
         return None
     try:
-        actor = actors.from_request(request, source="ui")
-        return form.perform(replace(actor, ticket=form.cleaned_data["ticket"]))
+        return form.perform(actors.from_request(request, source="ui", ticket=form.cleaned_data["ticket"]))
     except Refused as error:
         if isinstance(error, Abnormal):
             suspend_actor(error.actor, verdict=error.verdict)

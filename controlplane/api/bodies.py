@@ -1,6 +1,5 @@
 """``/audit/events/{id}/bodies``: what is kept of a request's contents."""
 
-from dataclasses import replace
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -63,7 +62,7 @@ class Bodies(GenericViewSet[Event]):
         given = Body(data=request.data)
         given.is_valid(raise_exception=True)
         method = getattr(request.successful_authenticator, "auth_method", "")
-        actor = replace(actors.from_request(request, source="api", auth_method=method), ticket=ticket_of(request))
+        actor = actors.from_request(request, source="api", auth_method=method, ticket=ticket_of(request))
         found = read_bodies(event, actor=actor, reason=reason_of(request, dict(given.validated_data)))
         return Response(
             BodiesShown({"bodies": found}).data, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"}

@@ -23,6 +23,7 @@ from rest_framework.response import Response
 
 from audit.record import Actor
 from controlplane.access.asking import standing_in
+from controlplane.api.preconditions import TICKET
 from controlplane.models import RememberedAnswer
 from controlplane.sealing import reveal, seal
 
@@ -111,7 +112,7 @@ def _fingerprint(request: Request) -> str:
     parts = [
         sorted(map(str, standing_in(request).grants)),
         request.method, request.path, sorted(request.query_params.lists()), request.headers.get("X-Reason", ""),
-        request.headers.get("X-Signalbox-Ticket", ""), request.data,
+        request.headers.get(TICKET, ""), request.data,
     ]  # fmt: skip
     return _digest(json.dumps(parts, sort_keys=True))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
@@ -107,8 +106,8 @@ class NounViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
     def actor(self) -> Actor:
         """Who changes something, for the action and the register."""
         method = getattr(self.request.successful_authenticator, "auth_method", "")
-        actor = actors.from_request(self.request, source="api", auth_method=method)
-        return replace(actor, ticket=ticket_of(self.request))
+        ticket = ticket_of(self.request)
+        return actors.from_request(self.request, source="api", auth_method=method, ticket=ticket)
 
     def body(self, serializer_class: Callable[..., Body], *, partial: bool = False) -> dict[str, Any]:
         """The request's body, checked. Raises ValidationError."""

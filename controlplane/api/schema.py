@@ -16,6 +16,7 @@ from drf_spectacular.openapi import AutoSchema
 from controlplane.api import idempotency, problems
 from controlplane.api.authentication import BearerAuthentication, ConsoleSessionAuthentication
 from controlplane.api.fields import LONGEST_REASON
+from controlplane.api.preconditions import TICKET
 from controlplane.text import LONGEST_TICKET, ONE_LINE
 
 _METHODS = ("get", "post", "patch", "delete")
@@ -190,7 +191,7 @@ def _reason(*, required: bool) -> dict[str, Any]:
 
 
 _TICKET: dict[str, Any] = {
-    "name": "X-Signalbox-Ticket", "in": "header", "required": False,
+    "name": TICKET, "in": "header", "required": False,
     "schema": {"type": "string", "maxLength": LONGEST_TICKET, "pattern": "^([!-~]([ -~]*[!-~])?)?$"},
     "description": "The change or incident that this is done for, in UTF-8; kept in the register.",
 }  # fmt: skip

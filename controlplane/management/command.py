@@ -2,12 +2,14 @@
 
 import json
 from argparse import ArgumentParser, ArgumentTypeError
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, ProgrammingError
 
+from audit.record import Actor
 from controlplane import actors
 from controlplane.errors import Invalid, Refused
 from controlplane.text import LONGEST_TICKET, composed, unusable_character
@@ -48,8 +50,13 @@ class ScriptCommand(BaseCommand):
         """Subclasses name the options they take."""
         raise NotImplementedError
 
+    @cached_property
+    def actor(self) -> Actor:
+        """Who changes something; only then it is asked for, as not every host knows the name of who runs it."""
+        return actors.command_line(ticket=self._ticket)
+
     def handle(self, **options: Any) -> None:
-        self.actor = replace(actors.command_line(), ticket=options.pop("ticket", ""))
+        self._ticket = options.pop("ticket", "")
         result = _in_one_line(lambda: self.answer(**options))
         text = json.dumps(result.data, ensure_ascii=False, default=str) if options["json"] else result.text
         if text:
@@ -58,19 +65,21 @@ class ScriptCommand(BaseCommand):
             raise SystemExit(result.exit_status)
 
 
-def ticket(text: str) -> str:
-    """The same of a ticket."""
-    if len(text) > LONGEST_TICKET:
-        raise ArgumentTypeError(f"at most {LONGEST_TICKET} characters")
-    return reason(text.strip())
-
-
 def reason(text: str) -> str:
     """A reason as the register keeps it: one line that shows all it holds."""
+    return _line(text, LONGEST_REASON)
+
+
+def ticket(text: str) -> str:
+    """The same of a ticket."""
+    return _line(text.strip(), LONGEST_TICKET)
+
+
+def _line(text: str, longest: int) -> str:
     if character := unusable_character(text):
         raise ArgumentTypeError(f"the character {character} is not allowed")
-    if len(text) > LONGEST_REASON:
-        raise ArgumentTypeError(f"at most {LONGEST_REASON} characters")
+    if len(text) > longest:
+        raise ArgumentTypeError(f"at most {longest} characters")
     return composed(text)
 
 
