@@ -3,19 +3,14 @@
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
 
 from audit.models import Checkpoint, Event, Hold, Verification
+from audit.partitions import month_in, partitions_of
 from audit.retention import Facts, Refusal, bounds
 from audit.sealer import lag_seconds
 from inference.contract.events import ROWS, TABLE
-
-_MONTHS = """
-SELECT child.relname FROM pg_inherits
-JOIN pg_class child ON child.oid = inhrelid JOIN pg_class parent ON parent.oid = inhparent
-WHERE parent.relname = %s
-"""
 
 
 def table_of(month: date) -> str:
@@ -25,14 +20,7 @@ def table_of(month: date) -> str:
 
 def existing(using: str = DEFAULT_DB_ALIAS) -> list[date]:
     """First days of the months that have a partition, ascending."""
-    with connections[using].cursor() as cursor:
-        cursor.execute(_MONTHS, [ROWS])
-        return sorted(month for (name,) in cursor.fetchall() if (month := _month_of(name)))
-
-
-def _month_of(name: str) -> date | None:
-    year, _, month = name.removeprefix(f"{TABLE}_").partition("_")
-    return date(int(year), int(month), 1) if year.isdigit() and month.isdigit() else None
+    return sorted(month for name in partitions_of(ROWS, using) if (month := month_in(name, TABLE)))
 
 
 def rows_of(month: date) -> QuerySet[Event]:

@@ -1,4 +1,4 @@
-"""The register's monthly partitions, made ahead of time. A default partition catches what falls outside them."""
+"""Monthly partitions of the register and of the bodies, made ahead of time. A default one catches what falls outside."""
 
 from datetime import date, datetime
 
@@ -45,6 +45,26 @@ def make_months(table: str, parent: str, now: datetime, using: str) -> list[str]
             names.append(name)
             first = following
     return names
+
+
+_PARTITIONS = """
+SELECT child.relname FROM pg_inherits
+JOIN pg_class child ON child.oid = inhrelid JOIN pg_class parent ON parent.oid = inhparent
+WHERE parent.relname = %s
+"""
+
+
+def partitions_of(parent: str, using: str) -> list[str]:
+    """Names of all of them, the default one included."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(_PARTITIONS, [parent])
+        return [name for (name,) in cursor.fetchall()]
+
+
+def month_in(name: str, table: str) -> date | None:
+    """The first day of the month that ``<table>_YYYY_MM`` is of; None for any other name."""
+    year, _, month = name.removeprefix(f"{table}_").partition("_")
+    return date(int(year), int(month), 1) if year.isdigit() and month.isdigit() else None
 
 
 def ensure_partitions(now: datetime, using: str = DEFAULT_DB_ALIAS) -> list[str]:

@@ -6,9 +6,10 @@ from datetime import datetime
 from django.db import transaction
 
 from audit import body_partitions
-from audit.models import Hold, Verification
+from audit.models import Hold
 from audit.operations import Operation
 from audit.record import Target, record
+from audit.rolling import is_frozen
 from controlplane.actors import SYSTEM
 from controlplane.database_rights import owner_alias
 
@@ -20,7 +21,7 @@ def drop_old_bodies(*, days: int, now: datetime) -> list[str]:
 
     A month holds many projects, so none goes while there is a legal hold, or while the register fails its verification.
     """
-    if Hold.objects.exists() or Verification.objects.filter(failed_at__isnull=False).exists():
+    if Hold.objects.exists() or is_frozen():
         logger.info("no contents are dropped: there is a legal hold, or the register fails its verification")
         return []
     names = body_partitions.due(body_partitions.existing(owner_alias()), now, days)
