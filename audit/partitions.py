@@ -1,4 +1,4 @@
-"""Monthly partitions of the register and of the bodies, made ahead of time. A default one catches what falls outside."""
+"""Monthly partitions of the register and of the bodies, made ahead. A default one catches what falls outside."""
 
 from datetime import date, datetime
 

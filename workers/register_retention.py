@@ -77,9 +77,8 @@ def drop(month: date, export: Export, now: datetime) -> bool:
         logger.warning("%s stays in the register: %s", month, exc)
         return False
     except (OperationalError, ProgrammingError, IntegrityError) as exc:
-        logger.warning(
-            "%s is not dropped now: %s", month, str(exc).partition("\n")[0]
-        )  # locked, or another was quicker
+        # It was locked, or another was quicker.
+        logger.warning("%s is not dropped now: %s", month, str(exc).partition("\n")[0])
         return False
     logger.info("%s was dropped from the register: it stands in %s", month, export)
     return True
@@ -105,7 +104,7 @@ def _lock(table: str, using: str) -> None:
 def _look_again(table: str, export: Export, found: Archived, using: str) -> None:
     if Verification.objects.using(using).select_for_update().filter(failed_at__isnull=False).exists():
         raise Stays(Refusal.FROZEN)
-    if holds := months.holds_touching(lambda column, value: _has(table, column, value, using), using):
+    if holds := months.touching(months.holds(using), lambda column, value: _has(table, column, value, using)):
         raise Stays(f"{Refusal.ON_HOLD} ({', '.join(holds)})")
     (rows,) = _execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table)), using)
     if not rows == found.rows == export.rows:

@@ -1,6 +1,5 @@
 """``/audit/holds`` and ``/audit/months``: what of the register must stay, and which months of it may go."""
 
-import re
 from datetime import date
 from typing import Any
 
@@ -12,8 +11,10 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from audit import months
 from audit.models import Hold
 from audit.retention import Refusal
+from audit.showing import Showing
 from controlplane import archives
 from controlplane.access.asking import standing_in
 from controlplane.actions.lift_hold import lift_hold
@@ -25,11 +26,10 @@ from controlplane.api.nouns import NounViewSet, reading
 from controlplane.api.preconditions import reason_of
 from controlplane.roles import Permission, decide
 
-MONTH = "[0-9]{4}-(0[1-9]|1[0-2])"
-ID = OpenApiParameter("id", {"type": "string", "pattern": f"^{MONTH}$"}, OpenApiParameter.PATH)
+ID = OpenApiParameter("id", {"type": "string", "pattern": f"^{archives.MONTH}$"}, OpenApiParameter.PATH)
 
 
-class HoldShown(serializers.Serializer[Any]):
+class HoldShown(Showing):
     id = serializers.IntegerField()
     of = serializers.ChoiceField(Hold.Of.choices)
     name = serializers.CharField(help_text="A project's name, or an actor's id as the register has it.")
@@ -80,36 +80,23 @@ class Holds(NounViewSet):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class MonthShown(serializers.Serializer[Any]):
+class MonthShown(Showing):
     month = serializers.CharField(source="__str__", help_text="As 2026-01.")
-    state = serializers.ChoiceField(["kept", "archiving", "ready", "dropped"])
+    state = serializers.ChoiceField([(it.value, it.value) for it in archives.Way])
     kept_because = serializers.ListField(
         child=serializers.ChoiceField([(it.value, it.value) for it in Refusal]), source="refusals",
         help_text="Every reason against dropping it; empty when it may go or is gone.",
     )  # fmt: skip
     holds = serializers.ListField(child=serializers.CharField())
-    export = serializers.CharField(help_text="The name of its files in the archive; empty when there are none.")
-    rows = serializers.IntegerField(allow_null=True, help_text="Of a dropped month.")
+    export = serializers.CharField(
+        source="archive", help_text="The name of its files in the archive; empty when there are none."
+    )
+    rows = serializers.IntegerField(source="retirement.rows", allow_null=True, help_text="Of a dropped month.")
     sha256 = serializers.CharField(help_text="Of the export's compressed file.")
-    event = serializers.UUIDField(allow_null=True, help_text="The entry that tells of the drop.")
-    dropped_at = serializers.DateTimeField(allow_null=True)
-
-    def to_representation(self, month: archives.Month) -> dict[str, Any]:
-        gone, export = month.retirement, month.export
-        return {
-            "month": str(month), "state": _state(month), "kept_because": [it.value for it in month.refusals],
-            "holds": list(month.holds), "export": gone.export if gone else str(export or ""),
-            "rows": gone.rows if gone else None, "sha256": gone.sha256 if gone else export.sha256 if export else "",
-            "event": str(gone.event) if gone else None, "dropped_at": gone.retired_at if gone else None,
-        }  # fmt: skip
-
-
-def _state(month: archives.Month) -> str:
-    if month.retirement:
-        return "dropped"
-    if not month.refusals:
-        return "ready"
-    return "archiving" if month.refusals == [Refusal.EXPORT_UNFINISHED] else "kept"
+    event = serializers.UUIDField(
+        source="retirement.event", allow_null=True, help_text="The entry that tells of the drop."
+    )
+    dropped_at = serializers.DateTimeField(source="retirement.retired_at", allow_null=True)
 
 
 @extend_schema(tags=["audit"])
@@ -155,9 +142,7 @@ class Months(NounViewSet):
 
     def _asked(self, text: str) -> date:
         """Raises NotFound, the same for what is not there and what may not be seen."""
-        if not self._reaches() or not re.fullmatch(MONTH, text):
+        month = archives.first_of(text)
+        if month is None or not self._reaches() or month not in months.existing():
             raise NotFound
-        year, month = map(int, text.split("-"))
-        if not year or (first := date(year, month, 1)) not in archives.known():
-            raise NotFound
-        return first
+        return month

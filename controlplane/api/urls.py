@@ -7,6 +7,7 @@ from django.urls.converters import IntConverter, StringConverter
 from rest_framework.routers import SimpleRouter
 
 from audit.api import REQUEST_ID, Events, Requests, Seals
+from controlplane import archives
 from controlplane.api import (
     access,
     alerts,
@@ -39,7 +40,7 @@ class UserIdConverter(IntConverter):
 class MonthConverter(StringConverter):
     """``2026-01``."""
 
-    regex = retention.MONTH
+    regex = archives.MONTH
 
 
 class RequestIdConverter(StringConverter):

@@ -17,9 +17,9 @@ from audit.condition import State, Trouble, state, troubles
 from audit.retention import Refusal
 from controlplane import archives
 from controlplane.access import scope
-from controlplane.access.asking import standing_in
+from controlplane.admin.base import may
 from controlplane.badges import badge
-from controlplane.roles import Permission, decide
+from controlplane.roles import Permission
 
 SERIOUS = frozenset({Trouble.FROZEN, Trouble.DISK_FULL, Trouble.SEALER_AWAY, Trouble.SEALER_TROUBLED})
 GAPS_SHOWN = 50
@@ -70,8 +70,7 @@ def page(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     with scope.everything():  # counts and hashes, nothing of any entry
         found = state()
-        may_retire = decide(standing_in(request), Permission.AUDIT_RETIRE, None).allowed
-        months = [_month(it) for it in archives.every(now)] if may_retire else []
+        months = [_month(it) for it in archives.every(now)] if may(request, Permission.AUDIT_RETIRE, None) else []
     wrong = troubles(found, now)
     context = {
         **admin.site.each_context(request), "title": _("Seals"), "heading": _("Seals"),

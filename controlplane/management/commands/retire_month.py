@@ -1,4 +1,3 @@
-import re
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import date
 from typing import Any
@@ -6,6 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from audit import months
 from controlplane import archives
 from controlplane.actions.retire_month import retire_month
 from controlplane.management.command import Result, ScriptCommand
@@ -13,9 +13,9 @@ from controlplane.management.command import Result, ScriptCommand
 
 def month(text: str) -> date:
     """``2026-01``."""
-    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text) or text.startswith("0000"):
+    if (found := archives.first_of(text)) is None:
         raise ArgumentTypeError(f"{text} is no month such as 2026-01")
-    return date(int(text[:4]), int(text[5:]), 1)
+    return found
 
 
 class Command(ScriptCommand):
@@ -31,7 +31,7 @@ class Command(ScriptCommand):
         if month is None:
             found = archives.every(now)
             return Result("\n".join(map(_line, found)), {"months": [_data(it) for it in found]})
-        if month not in archives.known():
+        if month not in months.existing():
             raise CommandError(f"The register has no month {month:%Y-%m}.")
         if not dry_run:
             retire_month(month, actor=self.actor, reason=reason)
@@ -46,8 +46,7 @@ def _line(one: archives.Month) -> str:
 
 
 def _data(one: archives.Month) -> dict[str, Any]:
-    gone = one.retirement
     return {
         "month": str(one), "kept_because": list(one.refusals), "holds": list(one.holds),
-        "export": gone.export if gone else str(one.export or ""), "dropped": gone is not None,
+        "export": one.archive, "dropped": one.retirement is not None,
     }  # fmt: skip
