@@ -45,8 +45,8 @@ class Loop:
                 self._say("")
             except Deposed as exc:
                 self._say(str(exc))
-            except (Error, OSError) as exc:
-                self._say(f"{type(exc).__name__}: {str(exc).strip().partition(chr(10))[0]}")
+            except Exception as exc:  # noqa: BLE001 - a thread that ends seals nothing until its worker is started anew
+                self._say(f"{type(exc).__name__}: {str(exc).strip().partition(chr(10))[0]}", cause=exc)
                 close_old_connections()
         if epoch is not None:
             give_lease_back(epoch)
@@ -65,11 +65,14 @@ class Loop:
         if now >= self._next_checkpoint and write_checkpoint(timezone.now()) is not None:
             self._next_checkpoint = now + CHECKPOINT_SECONDS
 
-    def _say(self, trouble: str) -> None:
-        """A new trouble, or its end, in the log and where the register's page reads it."""
+    def _say(self, trouble: str, *, cause: Exception | None = None) -> None:
+        """A new trouble, or its end, in the log and where the register's page reads it. The log has the traceback of a
+        fault of our own.
+        """
         if trouble == self._trouble:
             return
-        logger.log(logging.ERROR if trouble else logging.INFO, "sealer: %s", trouble or "works again")
+        ours = None if isinstance(cause, Error | OSError) else cause
+        logger.log(logging.ERROR if trouble else logging.INFO, "sealer: %s", trouble or "works again", exc_info=ours)
         try:
             SealerLease.objects.filter(pk=1).update(trouble=trouble)
             self._trouble = trouble

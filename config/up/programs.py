@@ -38,6 +38,7 @@ def of_signalbox(instance: Instance) -> list[Program]:
             python, "-m", "uvicorn", "config.asgi:application", "--host", instance.bind,
             "--port", str(instance.console_port), "--no-access-log", "--timeout-graceful-shutdown", "5",
             "--no-server-header", "--no-proxy-headers", "--lifespan", "off",
+            "--timeout-keep-alive", "75",  # longer than clients and load balancers keep theirs
         ), priority=100),
         Program("gateway", (python, "-m", "inference"), priority=100, stop_wait=30),
         Program("worker", (

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import DEFAULT, Mock
 
 import pytest
 from django.db import connection
@@ -165,6 +166,22 @@ def test_postgresql_gone_again_and_again(monkeypatch: pytest.MonkeyPatch) -> Non
         until(lambda: not SealerLease.objects.get().trouble)
     assert cut > 10
     assert_clean(30)
+
+
+def test_fault_of_our_own_is_told_and_outlived(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_numbers("w", 1)
+    monkeypatch.setattr(
+        sealing, "seal_next", Mock(side_effect=[KeyError("never thought of"), DEFAULT], wraps=seal_next)
+    )
+    with running(monkeypatch):
+        until(lambda: sealed() == 1)
+        until(lambda: not SealerLease.objects.get().trouble)
+    assert "Traceback" in caplog.text
+    assert "KeyError: 'never thought of'" in caplog.text
+    assert "works again" in caplog.text
+    assert_clean(1)
 
 
 def test_full_disk_stops_checkpoints_and_no_seal(

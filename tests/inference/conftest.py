@@ -218,7 +218,7 @@ class Gateway:
         return [child.pid for child in alive if any("spawn_main" in part for part in child.cmdline())]
 
 
-async def eventually(check: Callable[[], Any], seconds: float = 30) -> None:
+async def eventually(check: Callable[[], Any], seconds: float = 60) -> None:
     """Wait until `check` is true; it may be a coroutine function. What has to be quick is measured in a proof."""
     deadline = time.monotonic() + seconds
     while True:

@@ -79,7 +79,7 @@ async def test_stream_on_a_stopped_process_waits_for_its_own_time_out(start: Sta
     """Nobody else could go on with it."""
     with engine_process() as stopped:
         async with batch_engine() as (_, well):
-            times = TimeoutsEntry(chunk=30 if comes_back else 8)  # longer than the engine needs to be found out
+            times = TimeoutsEntry(chunk=90 if comes_back else 12)  # longer than the engine needs to be found out
             gateway = await start(route("smol", stopped.url, well.url, timeouts=times), **QUICK)
             await stopped.told_its_metrics()
             before = await hung(gateway)

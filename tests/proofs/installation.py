@@ -112,7 +112,7 @@ class Installation:
             )  # fmt: skip
 
     def _wait(self, url: str) -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while time.monotonic() < until:
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(url, trust_env=False).status_code == 200:

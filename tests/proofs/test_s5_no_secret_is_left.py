@@ -92,7 +92,7 @@ class Everything:
     def chat(self, key: str, *, status: int, stream: bool = False, header: str = "authorization") -> None:
         sent = f"Bearer {key}" if header == "authorization" else key
         body = {"model": MARK, "stream": stream, "messages": [{"role": "user", "content": self.prompt}]}
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while True:
             answer = self.gateway.post("/v1/chat/completions", json=body, headers={header: sent})
             self.answers.keep(f"chat with {header}", whole(answer), {"answer of a model"})
@@ -231,7 +231,7 @@ class Everything:
         """What is fetched is looked through as it is inside."""
         for form in ("jsonl", "csv") if self.soak else ("jsonl",):
             made = self.ask("POST", "/audit/exports", json={"format": form}, status=201)
-            until = time.monotonic() + 60
+            until = time.monotonic() + 180
             while made["state"] != "done" and time.monotonic() < until:
                 time.sleep(0.5)
                 made = self.ask("GET", f"/audit/exports/{made['id']}", status=200)
