@@ -4,7 +4,7 @@ Django REST framework finds anew for each value of each row how it is reached an
 of a class, so it is found once; the answers are those of the framework's own serializers.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime, tzinfo
 from functools import cache, partial
 from operator import attrgetter
@@ -48,11 +48,8 @@ class Showing(serializers.Serializer[Any]):
             (name, read or getattr(self, method))
             for name, read, method in _fields(type(self), timezone.get_current_timezone())
         ]
-        by_framework = super().to_representation
 
         def shown(row: Any) -> Any:
-            if isinstance(row, Mapping):
-                return by_framework(row)
             values = {}
             for name, read in reads:
                 try:
@@ -84,11 +81,12 @@ def _reading(field: Any, zone: tzinfo) -> Read:
     """A row's value of the field as JSON knows it; what is not there is left to the framework."""
     names, write = field.source_attrs, _writing(field, zone)
     reach = attrgetter(*names) if len(names) == 1 else partial(_along, names, field)
+    key = names[0] if len(names) == 1 else None
 
     def read(row: Any) -> Any:
         try:
-            value = reach(row)
-        except AttributeError:
+            value = row[key] if isinstance(row, dict) else reach(row)
+        except (AttributeError, KeyError):
             value = field.get_attribute(row)
         if callable(value) and is_simple_callable(value):
             value = value()

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
-from django.db.models import Prefetch, prefetch_related_objects
+from django.db.models import OuterRef, QuerySet
+from django.db.models.functions import JSONObject
 from django.utils import timezone
 
 from controlplane.models import BudgetAccount, Limit
@@ -53,27 +56,34 @@ class Standing:
         return Budget("", self.dimension, 0).unit == COST
 
 
-def current_accounts() -> Prefetch:
-    """The accounts of the present periods, for `standings_of` many limits in one query."""
+class Account(msgspec.Struct, frozen=True):
+    """What a standing is made of, as the query tells it."""
+
+    dimension: str
+    spent: int
+    leased: int
+    ends: datetime
+
+
+def with_accounts(limits: QuerySet[Limit]) -> QuerySet[Limit]:
+    """The limits with their accounts of the present periods, for `standings_of`."""
     now = timezone.now()
-    present = BudgetAccount.objects.filter(starts__lte=now, ends__gt=now)
-    return Prefetch("accounts", present, to_attr="current_accounts")
+    present = BudgetAccount.objects.filter(limit=OuterRef("pk"), starts__lte=now, ends__gt=now)
+    columns = JSONObject(**{name: name for name in Account.__struct_fields__})
+    return limits.annotate(current_accounts=ArraySubquery(present.values(json=columns)))
 
 
 def standings_of(limit: Limit) -> list[Standing]:
-    """How each budget of the limit stands."""
-    if not hasattr(limit, "current_accounts"):
-        prefetch_related_objects([limit], current_accounts())
-    present: list[BudgetAccount] = limit.current_accounts  # type: ignore[attr-defined]  # prefetched
+    """How each budget of a limit stands that was read `with_accounts`."""
+    budgets = {name: amount for name in DIMENSIONS if (amount := getattr(limit, name)) is not None}
+    if not budgets:
+        return []
+    present = msgspec.convert(limit.current_accounts, list[Account])  # type: ignore[attr-defined]  # annotated
     accounts = {account.dimension: account for account in present}
-    return [
-        _standing(dimension, amount, accounts.get(dimension))
-        for dimension in DIMENSIONS
-        if (amount := getattr(limit, dimension)) is not None
-    ]
+    return [_standing(name, amount, accounts.get(name)) for name, amount in budgets.items()]
 
 
-def _standing(dimension: str, amount: int, account: BudgetAccount | None) -> Standing:
+def _standing(dimension: str, amount: int, account: Account | None) -> Standing:
     if account is None:
         return Standing(dimension, amount, 0, 0, None)
     return Standing(dimension, amount, account.spent, account.leased, account.ends)

@@ -18,7 +18,7 @@ from audit.rolling import is_frozen
 from audit.sealer import lag_seconds
 from controlplane.access import scope
 from controlplane.alerting.metrics import Severity
-from controlplane.budgets import current_accounts, standings_of
+from controlplane.budgets import standings_of, with_accounts
 from controlplane.lifecycle import AlertState, ReplicaState
 from controlplane.models import Alert, ApiKey, Limit, Replica
 from controlplane.publish import redis_client
@@ -118,7 +118,7 @@ def _nearest_ends() -> Iterable[GaugeMetricFamily]:
     now = timezone.now()
     with scope.everything():
         soonest = ApiKey.objects.filter(revoked_at=None, expires_at__gt=now).aggregate(Min("expires_at"))
-        limits = list(Limit.objects.filter(accounts__ends__gt=now).distinct().prefetch_related(current_accounts()))
+        limits = list(with_accounts(Limit.objects.filter(accounts__ends__gt=now).distinct()))
     if (expires := soonest["expires_at__min"]) is not None:
         days = (expires - now).total_seconds() / 86_400
         yield GaugeMetricFamily("signalbox_api_key_days_left", "Until the next API key expires.", value=days)

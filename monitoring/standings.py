@@ -8,7 +8,7 @@ from django.db.models import Q
 from audit.seal_models import Verification
 from audit.sealer import lag_seconds
 from controlplane.alerting.metrics import Of
-from controlplane.budgets import current_accounts, standings_of
+from controlplane.budgets import standings_of, with_accounts
 from controlplane.lifecycle import ReplicaState
 from controlplane.models import ApiKey, Deployment, Limit, Replica
 from inference.contract import budgets
@@ -54,7 +54,7 @@ def _quota_use(_now: datetime) -> list[Seen]:
     has_budget = Q(*((f"{name}__isnull", False) for name in budgets.DIMENSIONS), _connector=Q.OR)
     rows = Limit.objects.filter(has_budget).select_related("api_key__project", "project", "route")
     found = []
-    for limit in rows.prefetch_related(current_accounts()).order_by("pk"):
+    for limit in with_accounts(rows).order_by("pk"):
         owner = limit.api_key.project if limit.api_key else limit.project or (limit.route and limit.route.project)
         for standing in standings_of(limit):
             name = f"{limit} · {standing.dimension}"

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from controlplane.actions.set_limit import authority
 from controlplane.admin.base import ConsoleAdmin, Verb
-from controlplane.budgets import Standing, current_accounts, standings_of
+from controlplane.budgets import Standing, standings_of, with_accounts
 from controlplane.forms.costs import in_units
 from controlplane.forms.limits import ChangeLimitForm, LimitForm, RemoveLimitForm
 from controlplane.models import ApiKey, Limit, Project
@@ -63,8 +63,7 @@ class LimitAdmin(ConsoleAdmin):
         return _("route, all callers together")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Limit]:
-        found: QuerySet[Limit] = super().get_queryset(request)
-        return found.prefetch_related(current_accounts())
+        return with_accounts(super().get_queryset(request))
 
     @admin.display(description=_("budgets"))
     def shown_budgets(self, limit: Limit) -> Any:

@@ -4,7 +4,7 @@ import secrets
 from uuid import UUID
 
 import django_filters
-from django.db.models import Prefetch, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.decorators import action
@@ -24,8 +24,8 @@ from controlplane.actions.erase_bodies import erase_bodies
 from controlplane.actions.scopes import MOST_ENTRIES
 from controlplane.api.fields import Body, Choice, Flag, Text
 from controlplane.api.identity import SessionsEnded
-from controlplane.api.joins import reading_columns
-from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, name_of, reading
+from controlplane.api.joins import parts
+from controlplane.api.nouns import CREATED_AT, LABEL, NounViewSet, Shown, reading
 from controlplane.api.preconditions import reason_of
 from controlplane.models import Project, RoleBinding, User
 from controlplane.models.access import DataDomain, RegisterMode
@@ -127,7 +127,7 @@ class HeldShown(Showing):
     """A role that somebody holds."""
 
     role = serializers.ChoiceField(Role.choices)
-    project = name_of("project.name", help_text="Null: on the whole platform.")
+    project = serializers.CharField(allow_null=True, default=None, help_text="Null: on the whole platform.")
 
 
 class UserShown(Showing):
@@ -181,8 +181,9 @@ class Users(NounViewSet):
 
     def shaped(self, rows: QuerySet[User]) -> QuerySet[User]:
         bindings = access(RoleBinding, standing_in(self.request)).order_by("created_at")
-        bindings = reading_columns(bindings, ("project__name",))
-        return super().shaped(rows).prefetch_related(Prefetch("role_bindings", bindings, to_attr="seen_bindings"))
+        return super().shaped(
+            rows.annotate(seen_bindings=parts(bindings, "user", role="role", project="project__name"))
+        )
 
     @extend_schema(responses=UserShown)
     def retrieve(self, request: Request, pk: int) -> Response:  # type: ignore[override]

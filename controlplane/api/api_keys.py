@@ -6,7 +6,7 @@ from uuid import UUID
 
 import django_filters
 from django.db import transaction
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
@@ -21,12 +21,13 @@ from controlplane.actions.rotate_api_key import LONGEST_OVERLAP, USUAL_OVERLAP, 
 from controlplane.actions.scopes import MOST_ENTRIES
 from controlplane.actions.set_limit import set_limit
 from controlplane.api.fields import Body, Choice, Moment, Reference, Text, Whole
-from controlplane.api.joins import reading_columns
+from controlplane.api.joins import parts
 from controlplane.api.limits import LimitChange, NumbersShown
 from controlplane.api.nouns import CREATED_AT, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
 from controlplane.errors import within
 from controlplane.models import ApiKey, Limit, Project, Route
+from controlplane.models.limits import DIMENSIONS
 from controlplane.roles import Permission
 from inference.contract import endpoints
 
@@ -36,7 +37,7 @@ MOST_ROUTES = 200
 class KeyLimitShown(NumbersShown):
     """What the key may have: of everything, or of one route."""
 
-    route = name_of("route.name")
+    route = serializers.CharField(allow_null=True, default=None)
 
 
 class ApiKeyShown(Shown):
@@ -144,8 +145,8 @@ class ApiKeys(NounViewSet):
     default_ordering = "-created_at"
 
     def shaped(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        limits = reading_columns(Limit.objects.order_by("pk"), ("route__name",))
-        return super().shaped(rows).prefetch_related(Prefetch("limits", limits, to_attr="shown_limits"))
+        columns = {name: name for name in DIMENSIONS} | {"route": "route__name"}
+        return super().shaped(rows.annotate(shown_limits=parts(Limit.objects.order_by("pk"), "api_key", **columns)))
 
     @extend_schema(request=ApiKeyCreate, responses={201: ApiKeyCreated})
     def create(self, request: Request) -> Response:

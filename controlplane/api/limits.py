@@ -1,5 +1,6 @@
 """``/limits``."""
 
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -10,13 +11,13 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.showing import Showing
+from audit.showing import Read, Showing
 from controlplane.actions.remove_limit import remove_limit
 from controlplane.actions.set_limit import set_limit
 from controlplane.api.fields import Body, Reference, Whole
 from controlplane.api.nouns import CREATED_AT, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
-from controlplane.budgets import current_accounts, standings_of
+from controlplane.budgets import standings_of, with_accounts
 from controlplane.models import ApiKey, Limit, Project, Route
 from controlplane.models.limits import DIMENSIONS, HIGHEST
 from controlplane.roles import Permission
@@ -54,9 +55,14 @@ class LimitShown(Shown, NumbersShown):
     route = name_of("route.name")
     budgets = serializers.SerializerMethodField(help_text="How much of each is spent.")
 
+    @cached_property
+    def show_standing(self) -> Read:
+        """Found once for all limits of a list."""
+        return StandingShown().reader()
+
     @extend_schema_field(StandingShown(many=True))
     def get_budgets(self, limit: Limit) -> Any:
-        return StandingShown.each(standings_of(limit))
+        return [self.show_standing(standing) for standing in standings_of(limit)]
 
 
 def _number(text: str, highest: int = HIGHEST) -> Whole:
@@ -112,7 +118,7 @@ class Limits(NounViewSet):
     default_ordering = "-created_at"
 
     def shaped(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        return super().shaped(rows).prefetch_related(current_accounts())
+        return with_accounts(super().shaped(rows))
 
     @extend_schema(request=LimitSet, responses={201: LimitShown})
     def create(self, request: Request) -> Response:

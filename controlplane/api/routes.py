@@ -5,7 +5,7 @@ from uuid import UUID
 
 import django_filters
 import msgspec
-from django.db.models import Prefetch, QuerySet
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
@@ -18,7 +18,7 @@ from controlplane.access.lookups import routable
 from controlplane.actions.delete_route import delete_route
 from controlplane.actions.set_route import change_route, create_route
 from controlplane.api.fields import Body, Choice, Flag, Number, Part, Reference, Text, Whole
-from controlplane.api.joins import reading_columns
+from controlplane.api.joins import parts
 from controlplane.api.nouns import PUBLIC_NAME, NounViewSet, Shown, name_of, reading
 from controlplane.api.preconditions import reason_of
 from controlplane.models import Deployment, Project, Route, RouteTarget
@@ -32,7 +32,7 @@ HIGHEST_WEIGHT = 1000
 
 
 class TargetShown(Showing):
-    deployment = serializers.CharField(source="deployment.name")
+    deployment = serializers.CharField()
     deployment_id = serializers.UUIDField()
     weight = serializers.IntegerField()
 
@@ -176,8 +176,8 @@ class Routes(NounViewSet):
     search_fields = ("name",)
 
     def shaped(self, rows: QuerySet[Route]) -> QuerySet[Route]:
-        targets = reading_columns(RouteTarget.objects.all(), ("deployment__name",))
-        return super().shaped(rows).prefetch_related(Prefetch("targets", targets, to_attr="shown_targets"))
+        columns = {"deployment": "deployment__name", "deployment_id": "deployment_id", "weight": "weight"}
+        return super().shaped(rows.annotate(shown_targets=parts(RouteTarget.objects.all(), "route", **columns)))
 
     @extend_schema(request=RouteCreate, responses={201: RouteShown})
     def create(self, request: Request) -> Response:

@@ -1,5 +1,6 @@
 """What is shown quickly is what Django REST framework shows."""
 
+from collections import OrderedDict
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -83,6 +84,30 @@ def test_methods_know_the_context() -> None:
 
 def test_dictionaries_are_rows_too() -> None:
     assert Part.each([{"name": "d", "weight": 2}]) == [{"name": "d", "weight": 2}]
+
+
+class Odd(Showing):
+    items = serializers.CharField()
+    owner = serializers.CharField(source="above.owner", allow_null=True, default=None)
+    left_out = serializers.CharField(required=False)
+    usual = serializers.IntegerField(default=3)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"items": "named as a method of dictionaries", "above": {"owner": "alice"}, "left_out": 1, "usual": 2},
+        {"items": None, "above": None}, {"items": 1}, OrderedDict(items="a subclass", above={"owner": None}),
+        {"items": "x", "above": SimpleNamespace(owner="bob")},
+    ],
+)  # fmt: skip
+def test_dictionaries_are_shown_as_the_framework_shows_them(asked: dict[str, Any]) -> None:
+    assert Odd(asked).data == by_framework(Odd(), asked)
+
+
+def test_key_that_is_missing_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        Odd({}).data  # noqa: B018 - asked for, to be made
 
 
 def test_what_is_missing_is_an_error() -> None:
