@@ -6,7 +6,7 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ from audit.sealer import SEALER, Deposed, seal_next, take_lease
 from audit.verifying import What, verify
 from tests.audit.sealers import End, end_lease, ended, fork, sealed, signal_before, tick, tick_with, until_frozen
 from tests.audit.seals import event, seal, write
+from tests.waiting import until
 from workers import sealing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,13 +48,6 @@ def assert_clean(rows: int) -> None:
     report = verify(timezone.now(), processes=1)
     assert report.failures == []
     assert (report.rows, report.unsealed, sealed()) == (rows, 0, rows)
-
-
-def until(check: Callable[[], object], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.01)
 
 
 def test_killed_at_each_step() -> None:

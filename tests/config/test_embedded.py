@@ -1,6 +1,6 @@
+import contextlib
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from config import embedded, embedded_roles
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_database_from_before_the_roles_gets_them(home: Path, running: list) -> 
     process = server.start(home / "log")
     running.append((server, process))
     superuser = server.url.replace(f"user={embedded_roles.PROCESSES}", f"user={embedded.SUPERUSER}")
-    until_it_answers(superuser)
+    until(lambda: answers(superuser))
     with psycopg.connect(superuser, dbname="postgres", autocommit=True) as connection:
         connection.execute("CREATE DATABASE signalbox")
     with psycopg.connect(superuser, autocommit=True) as connection:
@@ -92,13 +93,11 @@ def test_database_from_before_the_roles_gets_them(home: Path, running: list) -> 
         assert processes.execute("SELECT current_user").fetchone() == (embedded_roles.PROCESSES,)
 
 
-def until_it_answers(url: str) -> None:
-    for _ in range(200):
-        try:
-            return psycopg.connect(url, dbname="postgres").close()
-        except psycopg.OperationalError:
-            time.sleep(0.05)
-    pytest.fail("PostgreSQL does not answer")
+def answers(url: str) -> bool:
+    with contextlib.suppress(psycopg.OperationalError):
+        psycopg.connect(url, dbname="postgres").close()
+        return True
+    return False
 
 
 def test_valkey_keeps_its_data(home: Path, running: list) -> None:

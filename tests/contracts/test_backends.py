@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from controlplane.publish import redis_client
+from tests.waiting import until
 from tests.workers.backends.kubernetes.cluster import running_cluster
 from tests.workers.backends.kubernetes.pods import PLACE
 from tests.workers.conftest import MakeBackend
 from tests.workers.specs import spec
-from tests.workers.waiting import until
 from workers.backends.base import Backend, Phase, ReplicaStatus
 from workers.backends.external import HASH, ExternalBackend
 from workers.backends.kubernetes.api import Api

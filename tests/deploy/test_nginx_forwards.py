@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from tests.inference.conftest import RegisterReader, Start, eventually, free_port, route
+from tests.inference.conftest import RegisterReader, Start, free_port, route
 from tests.inference.engine import DONE, STREAM_HEAD, Asked, Engine, chunk, delta, plain, silence
 from tests.nginx import LOCAL, Nginx, NginxFor, Tls
+from tests.waiting import eventually
 
 TRUST = {"SIGNALBOX_TRUSTED_PROXIES": LOCAL}
 BODY = {"model": "smol", "messages": [{"role": "user", "content": "hi"}]}

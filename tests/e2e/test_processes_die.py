@@ -1,22 +1,15 @@
 """kill -9 of any process: it comes back by itself, and the history says why."""
 
 import time
-from collections.abc import Callable
 
 import psutil
 import pytest
 
 from tests import figures
 from tests.e2e.running import RunningSignalbox
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
 
 
 def kill(processes: list[psutil.Process]) -> set[int]:
@@ -40,7 +33,7 @@ def test_engine_comes_back_and_history_says_why(signalbox: RunningSignalbox) -> 
 @pytest.mark.parametrize("words", [("celery", "worker"), ("celery", "beat"), ("config.asgi",), ("-m inference",)])
 def test_killed_process_is_restarted(signalbox: RunningSignalbox, words: tuple[str, ...]) -> None:
     gone = kill(signalbox.find(*words))
-    wait_until(lambda: bool({process.pid for process in signalbox.find(*words)} - gone), 30)
+    until(lambda: bool({process.pid for process in signalbox.find(*words)} - gone), 30)
     signalbox.wait_for_answer(30)
 
 
@@ -51,9 +44,7 @@ def test_one_gateway_worker_is_replaced(signalbox: RunningSignalbox) -> None:
         w for w in workers if any(c.laddr and c.laddr.port == signalbox.gateway_port for c in w.net_connections())
     )
     victim.kill()
-    wait_until(
-        lambda: len([c for c in parents[0].children() if c.status() != psutil.STATUS_ZOMBIE]) >= len(workers), 30
-    )
+    until(lambda: len([c for c in parents[0].children() if c.status() != psutil.STATUS_ZOMBIE]) >= len(workers), 30)
     assert signalbox.wait_for_answer(30) < 30
 
 

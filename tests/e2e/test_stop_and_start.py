@@ -12,6 +12,7 @@ import pytest
 from config import env
 from tests import figures
 from tests.e2e.running import RunningSignalbox, free_port
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
@@ -86,12 +87,7 @@ def test_external_engine_is_connected(signalbox: RunningSignalbox, fresh_home: P
 
 
 def wait_for_route(instance: RunningSignalbox, model: str) -> None:
-    deadline = time.monotonic() + 30
     headers = {"Authorization": f"Bearer {instance.credentials['SIGNALBOX_API_KEY']}"}
     body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
-    while True:
-        answer = httpx.post(f"{instance.gateway_url}/v1/chat/completions", json=body, headers=headers, timeout=30)
-        if answer.status_code == 200:
-            return
-        assert time.monotonic() < deadline, answer.text
-        time.sleep(0.3)
+    url = f"{instance.gateway_url}/v1/chat/completions"
+    until(lambda: httpx.post(url, json=body, headers=headers, timeout=30).is_success, 30)

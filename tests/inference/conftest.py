@@ -25,6 +25,7 @@ from inference.contract import keys, tables
 from inference.contract.engine_keys import EngineKeys
 from tests.inference import engine as fake
 from tests.register_wiping import FORBID, LET
+from tests.waiting import eventually
 
 PROJECT = "alpha"
 
@@ -216,19 +217,6 @@ class Gateway:
         children = psutil.Process(self.process.pid).children()
         alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
         return [child.pid for child in alive if any("spawn_main" in part for part in child.cmdline())]
-
-
-async def eventually(check: Callable[[], Any], seconds: float = 60) -> None:
-    """Wait until `check` is true; it may be a coroutine function. What has to be quick is measured in a proof."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = check()
-        if asyncio.iscoroutine(found):
-            found = await found
-        if found:
-            return
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        await asyncio.sleep(0.02)
 
 
 def spawn(log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -5,8 +5,9 @@ import hashlib
 
 import pytest
 
-from tests.inference.conftest import Gateway, Publisher, RegisterReader, Start, eventually, new_key, route
+from tests.inference.conftest import Gateway, Publisher, RegisterReader, Start, new_key, route
 from tests.inference.engine import COMPLETION, Asked, Engine, answer
+from tests.waiting import eventually
 
 
 async def late(engine: Engine, asked: Asked, writer: asyncio.StreamWriter) -> None:

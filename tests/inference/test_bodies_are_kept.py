@@ -11,9 +11,10 @@ import psycopg
 import pytest
 
 from inference.contract.bodies import SEEN
-from tests.inference.conftest import Database, Gateway, Publisher, RegisterReader, Start, eventually, new_key, route
+from tests.inference.conftest import Database, Gateway, Publisher, RegisterReader, Start, new_key, route
 from tests.inference.engine import DONE, STREAM_HEAD, Asked, Engine, chunk, delta, event
 from tests.inference.keeping import Person, kept
+from tests.waiting import eventually
 
 PHONE = "13800138000"
 

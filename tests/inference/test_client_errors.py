@@ -5,8 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.inference.conftest import Gateway, Publisher, Start, eventually, new_key, route
+from tests.inference.conftest import Gateway, Publisher, Start, new_key, route
 from tests.inference.engine import Asked, Engine
+from tests.waiting import eventually
 
 CHAT = "/v1/chat/completions"
 

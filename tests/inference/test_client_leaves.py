@@ -5,8 +5,9 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.inference.conftest import Gateway, RegisterReader, Start, eventually, route
+from tests.inference.conftest import Gateway, RegisterReader, Start, route
 from tests.inference.engine import STREAM_HEAD, Asked, Engine, chunk, delta, silence
+from tests.waiting import eventually
 
 
 @asynccontextmanager

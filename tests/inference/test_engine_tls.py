@@ -18,8 +18,9 @@ from inference.contract.tables import RouteEntry
 from inference.errors import UpstreamError
 from inference.snapshot import Trust
 from inference.trust import context
-from tests.inference.conftest import Publisher, Start, eventually, route
+from tests.inference.conftest import Publisher, Start, route
 from tests.inference.engine import Engine, answer
+from tests.waiting import eventually
 
 
 class Authority:

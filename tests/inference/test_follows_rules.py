@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack
 import pytest
 
 from inference.contract.tables import ReplicaEntry, RouteEntry, RuleEntry, TargetEntry
-from tests.inference.conftest import Gateway, Publisher, RegisterReader, Start, eventually, free_port, route
+from tests.inference.conftest import Gateway, Publisher, RegisterReader, Start, free_port, route
 from tests.inference.engine import Engine, answer
+from tests.waiting import eventually
 
 Engines = dict[str, Engine]
 CHAT, EMBEDDING = "/v1/chat/completions", "/v1/embeddings"

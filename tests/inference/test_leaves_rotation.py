@@ -6,10 +6,11 @@ from collections import Counter
 
 import pytest
 
-from tests.inference.conftest import Gateway, Publisher, Start, eventually, free_port, route
+from tests.inference.conftest import Gateway, Publisher, Start, free_port, route
 from tests.inference.engine import COMPLETION, Asked, Engine, Script, answer, plain
 from tests.inference.test_faults_before_the_first_byte import broken, busy, foreign_key, reset
 from tests.inference.test_metrics import total
+from tests.waiting import eventually
 
 
 async def replicas(gateway: Gateway, count: int) -> Counter[str]:

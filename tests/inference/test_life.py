@@ -8,8 +8,9 @@ import socket
 import httpx
 import psutil
 
-from tests.inference.conftest import Gateway, RegisterReader, Start, eventually, route, spawn
+from tests.inference.conftest import Gateway, RegisterReader, Start, route, spawn
 from tests.inference.engine import DONE, STREAM_HEAD, Asked, Engine, chunk, delta
+from tests.waiting import eventually
 
 
 async def slow(engine: Engine, asked: Asked, writer: asyncio.StreamWriter) -> None:

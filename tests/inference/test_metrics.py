@@ -6,8 +6,9 @@ import json
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.inference.conftest import Gateway, Start, eventually, route
+from tests.inference.conftest import Gateway, Start, route
 from tests.inference.engine import Engine
+from tests.waiting import eventually
 
 
 async def total(gateway: Gateway, name: str, **labels: str) -> float:

@@ -9,8 +9,9 @@ import httpx
 import psycopg
 import pytest
 
-from tests.inference.conftest import Gateway, RegisterReader, Start, eventually, route
+from tests.inference.conftest import Gateway, RegisterReader, Start, route
 from tests.inference.engine import DONE, STREAM_HEAD, Asked, Engine, chunk, delta, silence
+from tests.waiting import eventually
 
 
 async def lock(connection: psycopg.AsyncConnection) -> None:

@@ -7,8 +7,9 @@ import pytest
 from inference.auth import Principal
 from inference.errors import AddressNotAllowed, EndpointNotAllowed
 from inference.scopes import check_address, check_endpoint
-from tests.inference.conftest import Gateway, Publisher, RegisterReader, Start, eventually, new_key, route
+from tests.inference.conftest import Gateway, Publisher, RegisterReader, Start, new_key, route
 from tests.inference.engine import Engine
+from tests.waiting import eventually
 
 
 def principal(**fields: Any) -> Principal:

@@ -14,8 +14,9 @@ from redis import Redis
 from config import embedded
 from inference.contract import tables
 from inference.tables import Tables, connect
-from tests.inference.conftest import PROJECT, Gateway, Key, Publisher, Start, eventually, new_key, route
+from tests.inference.conftest import PROJECT, Gateway, Key, Publisher, Start, new_key, route
 from tests.inference.engine import Engine
+from tests.waiting import eventually
 
 
 async def status(gateway: Gateway, model: str = "smol", key: Key | None = None) -> int:

@@ -23,8 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from bench.load import connect, whole
+
 WIDTH = 14
-STREAM_END = b"0\r\n\r\n"
 PAUSE = 0.02
 """seconds until one who was refused, or found nobody, asks again"""
 LONGEST = 20.0
@@ -49,21 +50,12 @@ def body(*, stream: bool) -> bytes:
     return json.dumps(fields | ({"stream": True} if stream else {}), separators=(",", ":")).encode()
 
 
-def is_whole(received: bytearray) -> bool:
-    """Whether the answer has come to its end, by its chunks or its length."""
-    if received.endswith(STREAM_END):
-        return True
-    end = received.find(b"\r\n\r\n")
-    length = bytes(received[: max(end, 0)]).lower().partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0]
-    return bool(length) and len(received) - end - 4 >= int(length)
-
-
 def is_good(client: Client) -> bool:
     """A whole answer that is what was asked for."""
     received = client.received
     assert b"x-request-id: " + client.id in received, received[:500]
-    whole = b"data: [DONE]" in received if client.stream else b'"usage"' in received
-    return received.startswith(b"HTTP/1.1 200") and whole and b'"error"' not in received
+    ended = b"data: [DONE]" in received if client.stream else b'"usage"' in received
+    return received.startswith(b"HTTP/1.1 200") and ended and b'"error"' not in received
 
 
 class Asker:
@@ -104,8 +96,7 @@ class Asker:
 
     def _connect(self, client: Client) -> None:
         if client.sock is None:
-            client.sock = socket.create_connection(("127.0.0.1", self._port), timeout=5)
-            client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            client.sock = connect(self._port)
             self._waiting[client.sock.fileno()] = client
             self._poll.register(client.sock, select.EPOLLIN)
 
@@ -127,7 +118,7 @@ class Asker:
         client.received += data
         if not data:
             self._lose(client)
-        elif is_whole(client.received):
+        elif whole(client.received):
             self._end(client)
 
     def _end(self, client: Client) -> None:

@@ -5,15 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import httpx
 
 from tests.inference.conftest import free_port
-
-SLOWEST_START = 20.0
+from tests.waiting import until
 
 
 @dataclass
@@ -33,10 +31,7 @@ class EngineProcess:
     def start(self) -> None:
         """Return once it answers."""
         self.process = subprocess.Popen([sys.executable, "-m", "tests.proofs.engine", str(self.port)])
-        deadline = time.monotonic() + SLOWEST_START
-        while not self.answers():
-            assert time.monotonic() < deadline, "the engine does not start"
-            time.sleep(0.01)
+        until(self.answers)
 
     def answers(self) -> bool:
         with contextlib.suppress(httpx.TransportError):

@@ -9,7 +9,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from inference.contract import bodies
 from tests.inference.conftest import Key, Publisher, free_port, new_key, route
 from tests.proofs.asker import WIDTH
 from tests.proofs.store import MANAGE, Store
+from tests.waiting import until
 
 PARTS = ("postgresql", "valkey", "gateway", "sealer")
 """in the order in which they start"""
@@ -103,11 +103,8 @@ class Machine:
             argv = [sys.executable, "-m", module, *arguments]
             self.processes[name] = subprocess.Popen(argv, stdout=out, stderr=out, env=self.environment)
 
-    def wait(self, seconds: float = 30) -> None:
-        until = time.monotonic() + seconds
-        while not self._is_ready():
-            assert time.monotonic() < until, f"the gateway is not ready: {self.last_words()}"
-            time.sleep(0.02)
+    def wait(self) -> None:
+        until(self._is_ready, tell=self.last_words)
 
     def _is_ready(self) -> bool:
         with contextlib.suppress(httpx.TransportError):
@@ -161,12 +158,10 @@ class Told(NamedTuple):
         path = self.directory / name
         return path.stat().st_size // WIDTH if path.exists() else 0
 
-    def until_more(self, count: int, seconds: float = 120) -> None:
+    def until_more(self, count: int) -> None:
         """Wait until so many more were acknowledged."""
-        enough, until = self.count() + count, time.monotonic() + seconds
-        while self.count() < enough:
-            assert time.monotonic() < until, f"{self.count()} of {enough} within {seconds} s"
-            time.sleep(0.01)
+        enough = self.count() + count
+        until(lambda: self.count() >= enough, tell=lambda: f"{self.count()} of {enough}")
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ import json
 import random
 import subprocess
 import sys
-import time
 from typing import Any, NamedTuple
 
 import psycopg
@@ -16,6 +15,7 @@ from tests.proofs.asker import WIDTH
 from tests.proofs.machine import Machine, Told
 from tests.proofs.proof import Proof
 from tests.proofs.store import MANAGE
+from tests.waiting import until
 
 OPENED = 500
 """bodies that are decrypted at the end"""
@@ -70,14 +70,11 @@ class Recorded(NamedTuple):
     """writers of which a number is missing"""
 
 
-def recorded(machine: Machine, told: Told, seconds: float = 120) -> Recorded:
+def recorded(machine: Machine, told: Told) -> Recorded:
     """Once the spool is empty and all is sealed."""
     with psycopg.connect(machine.store.server.environment["DATABASE_OWNER_URL"], autocommit=True) as connection:
         connection.execute("SELECT set_config(%s, '*', false)", [bodies.SEEN])
-        until = time.monotonic() + seconds
-        while machine.spooled or not _number(connection, _ALL_SEALED):
-            assert time.monotonic() < until, f"not all is sealed, or in the spool yet: {machine.last_words()}"
-            time.sleep(0.1)
+        until(lambda: not machine.spooled and _number(connection, _ALL_SEALED), tell=machine.last_words)
         _tell(connection, told)
         return Recorded(
             told.count(), _number(connection, _SAY_KEPT), _number(connection, _LOST),

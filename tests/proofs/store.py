@@ -20,9 +20,10 @@ import psutil
 import psycopg
 
 from config import embedded
-from tests.inference.conftest import Gateway, eventually
+from tests.inference.conftest import Gateway
 from tests.proofs.client import Client, NoAnswer
 from tests.register_wiping import FORBID, LET
+from tests.waiting import eventually
 
 MANAGE = Path(__file__).parents[2] / "manage.py"
 

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from tests.inference.conftest import Database, Gateway, Start, eventually, route
+from tests.inference.conftest import Database, Gateway, Start, route
 from tests.inference.engine import Engine
 from tests.tools import needed
+from tests.waiting import eventually
 
 CALLS = "fsync,fdatasync,write,writev,sendto,sendmsg"
 _ENDED = re.compile(r"^(\d+) +(\d+\.\d+) (?:<\.\.\. )?(\w+)(?: resumed>|\()(.*) = (-?\d+)")

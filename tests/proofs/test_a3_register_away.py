@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.inference.conftest import Gateway, Start, eventually, route
+from tests.inference.conftest import Gateway, Start, route
 from tests.inference.engine import Engine
 from tests.proofs.proof import Proof
 from tests.proofs.store import Agreement, Load, Store, Told, new_store
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from tests.inference.batch_engine import EngineProcess, engine_process
-from tests.inference.conftest import Gateway, Start, eventually, route
+from tests.inference.conftest import Gateway, Start, route
 from tests.inference.test_metrics import total
 from tests.proofs.client import Answer, Client, NoAnswer
 from tests.proofs.proof import Proof
+from tests.waiting import eventually
 
 CLIENTS = 24
 TOKENS = 20

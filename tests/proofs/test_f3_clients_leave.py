@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from bench.limiter import quantile
-from tests.inference.conftest import Gateway, RegisterReader, Start, eventually, route
+from tests.inference.conftest import Gateway, RegisterReader, Start, route
 from tests.inference.engine import STREAM_HEAD, Asked, Engine, chunk, delta
 from tests.proofs.client import Client
 from tests.proofs.proof import Proof
+from tests.waiting import eventually
 
 AT_ONCE = 20
 SOON_MS = 200

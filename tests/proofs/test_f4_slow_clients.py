@@ -11,10 +11,11 @@ import psutil
 import pytest
 
 from bench.limiter import quantile
-from tests.inference.conftest import Gateway, Start, eventually, route
+from tests.inference.conftest import Gateway, Start, route
 from tests.inference.engine import STREAM_HEAD, Asked, Engine, answer, chunk, delta
 from tests.proofs.client import Client
 from tests.proofs.proof import Proof
+from tests.waiting import eventually
 
 MOST_GROWTH = 128 * 2**20
 MOST_SLOWDOWN = 2.0

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.inference.conftest import Gateway, Publisher, Start, eventually, route
+from tests.inference.conftest import Gateway, Publisher, Start, route
 from tests.proofs.client import Answer, Client, NoAnswer
 from tests.proofs.engines import EngineProcess, engines
 from tests.proofs.proof import Proof
+from tests.waiting import eventually
 
 WORKERS = 2
 STREAMS = 64

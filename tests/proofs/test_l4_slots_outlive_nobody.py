@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from inference.contract.limits import LimitEntry
-from tests.inference.conftest import PROJECT, Gateway, Key, Start, eventually, route
+from tests.inference.conftest import PROJECT, Gateway, Key, Start, route
 from tests.inference.engine import Engine
 from tests.inference.limits.conftest import Valkey
 from tests.proofs.client import Client
@@ -18,6 +18,7 @@ from tests.proofs.engine import obey
 from tests.proofs.limiters import Limiters, admitted, limiters
 from tests.proofs.limiting import SLOTS
 from tests.proofs.proof import Proof
+from tests.waiting import eventually
 
 POLL = 0.25
 """seconds; by so much a free slot may be noticed late"""

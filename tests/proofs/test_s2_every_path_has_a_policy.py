@@ -14,9 +14,10 @@ import pytest
 from inference.contract import keys as key_format
 from inference.endpoints.models import PATH as MODELS
 from inference.endpoints.table import ENDPOINTS
-from tests.inference.conftest import Gateway, Key, Publisher, Start, eventually, new_key, route
+from tests.inference.conftest import Gateway, Key, Publisher, Start, new_key, route
 from tests.inference.engine import Engine
 from tests.proofs.proof import Proof
+from tests.waiting import eventually
 
 ROUTE = "smol"
 PATHS = (*ENDPOINTS, MODELS, f"{MODELS}/{ROUTE}")

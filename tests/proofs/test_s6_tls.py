@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from tests.inference.conftest import Gateway, Start, eventually, route
+from tests.inference.conftest import Gateway, Start, route
 from tests.nginx import LOCAL, Nginx, NginxFor, Tls
 from tests.proofs.engines import engines
 from tests.proofs.proof import Proof
+from tests.waiting import eventually
 
 CLIENTS = 6
 BODY = {"model": "smol", "messages": [{"role": "user", "content": "hi"}], "stream": True}

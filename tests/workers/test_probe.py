@@ -10,8 +10,8 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from tests.waiting import until
 from tests.workers.conftest import ENGINE
-from tests.workers.waiting import until
 from workers import probe
 from workers.backends.process import ports
 from workers.probe import Prober, Target

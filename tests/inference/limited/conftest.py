@@ -15,7 +15,8 @@ from inference.contract import limits, tables
 from inference.contract.limits import LimitEntry, LimitTable
 from tests.inference import conftest as base
 from tests.inference.books import Books
-from tests.inference.conftest import Gateway, Key, Start, eventually, new_key
+from tests.inference.conftest import Gateway, Key, Start, new_key
+from tests.waiting import eventually
 
 
 class Publisher(base.Publisher):

@@ -13,8 +13,9 @@ from inference.contract import limits, tables
 from inference.contract.budgets import MICROS, Price
 from inference.contract.limits import LimitEntry, LimitTable
 from tests.inference.books import Books
-from tests.inference.conftest import Gateway, Key, RegisterReader, eventually, route
+from tests.inference.conftest import Gateway, Key, RegisterReader, route
 from tests.inference.engine import USAGE, Engine
+from tests.waiting import eventually
 
 from .conftest import Limited, Publisher
 

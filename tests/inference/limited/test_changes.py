@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 from inference.contract.limits import LimitEntry
-from tests.inference.conftest import Gateway, Key, eventually, route
+from tests.inference.conftest import Gateway, Key, route
 from tests.inference.engine import Engine
+from tests.waiting import eventually
 
 from .conftest import Limited, Publisher
 

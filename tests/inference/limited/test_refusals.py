@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from inference.contract.limits import PLATFORM, LimitEntry
-from tests.inference.conftest import Gateway, Key, RegisterReader, eventually, route
+from tests.inference.conftest import Gateway, Key, RegisterReader, route
 from tests.inference.engine import Engine
+from tests.waiting import eventually
 
 from .conftest import Limited, Publisher
 

@@ -8,9 +8,10 @@ import httpx
 import openai
 import pytest
 
-from tests.inference.conftest import Gateway, Key, eventually, route
+from tests.inference.conftest import Gateway, Key, route
 from tests.inference.engine import Engine, silence
 from tests.inference.test_client_leaves import raw_chat
+from tests.waiting import eventually
 
 from .conftest import Limited
 

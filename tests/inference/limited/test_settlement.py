@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.inference.conftest import Gateway, Key, eventually, route
+from tests.inference.conftest import Gateway, Key, route
 from tests.inference.engine import STREAM_HEAD, USAGE, Asked, Engine, chunk, delta, plain, silence
 from tests.inference.test_client_leaves import raw_chat
+from tests.waiting import eventually
 
 from .conftest import Limited
 

@@ -9,8 +9,9 @@ import redis as redis_sync
 
 from inference.contract import tables
 from inference.contract.limits import LimitEntry
-from tests.inference.conftest import Gateway, Key, eventually, new_key, route
+from tests.inference.conftest import Gateway, Key, new_key, route
 from tests.inference.engine import Engine
+from tests.waiting import eventually
 
 from .conftest import Limited, Publisher
 

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ import redis
 
 from inference.contract.limits import LimitEntry
 from tests.inference.books import Books
+from tests.waiting import PATIENCE, until
 
 EACH = 10
 """tokens that every request here reserves, and uses"""
@@ -86,7 +87,7 @@ def race(redis_url: str, books: Books, *, rounds: int, processes: int = 4, at_on
             assert admitted == BALANCE, f"round {number}: {admitted} passed: {said}"
             for process in started:
                 process.ask("settle", EACH)
-            _until(lambda entry=entry: books.spent(entry) == BALANCE * EACH)  # type: ignore[misc]
+            until(lambda entry=entry: books.spent(entry) == BALANCE * EACH)  # type: ignore[misc]
             assert books.account(entry)["leased"] == 0
             assert not books.discrepancies()
     return {"rounds": rounds, "admitted": rounds * BALANCE, "refused": refused}
@@ -104,10 +105,10 @@ def crashes(redis_url: str, books: Books, *, count: int) -> dict[str, int]:
                 _admit_all(victim, entry, 4)
             _admit_all(survivor, entry, 1)
             survivor.ask("settle", EACH)
-            _until(lambda number=number: books.spent(entry) == 4 * EACH * (number + 1), 10)  # type: ignore[misc]
+            until(lambda number=number: books.spent(entry) == 4 * EACH * (number + 1))  # type: ignore[misc]
         left = BALANCE * (count + 1) - 4 * count
-        _until(lambda: _all_is_there(survivor, entry, left), 10)
-        _until(lambda: books.spent(entry) == BALANCE * EACH * (count + 1))
+        until(lambda: _all_is_there(survivor, entry, left))
+        until(lambda: books.spent(entry) == BALANCE * EACH * (count + 1))
         assert not books.discrepancies()
     return {"crashes": count, "reservations lost": 0}
 
@@ -125,22 +126,22 @@ def wipes(redis_url: str, books: Books, *, count: int, processes: int = 2) -> di
             spent += EACH * (sum(running) + sum(more))
             for process in started:
                 process.ask("settle", EACH)
-        _until(lambda: _decides(started, books), 20)
-        deadline = time.monotonic() + 20
+        until(lambda: _decides(started, books))
+        deadline = time.monotonic() + PATIENCE
         while spent < BALANCE * EACH * count and time.monotonic() < deadline:
             for process in started:
                 spent += EACH * process.admit(3, entry).get("admitted", 0)
                 process.ask("settle", EACH)
         assert spent == BALANCE * EACH * count
         assert all(process.admit(1, entry).get("admitted", 0) == 0 for process in started)
-        _until(lambda: books.spent(entry) == spent)
+        until(lambda: books.spent(entry) == spent)
         assert not books.discrepancies()
     return {"wipes": count, "spent": spent, "of": BALANCE * EACH * count}
 
 
 def _warm_up(started: list[SpenderProcess], books: Books) -> None:
     """All have joined."""
-    _until(lambda: _decides(started, books), 20)
+    until(lambda: _decides(started, books))
 
 
 def _decides(started: list[SpenderProcess], books: Books) -> bool:
@@ -153,7 +154,7 @@ def _decides(started: list[SpenderProcess], books: Books) -> bool:
 
 def _admit_all(process: SpenderProcess, entry: LimitEntry, count: int) -> None:
     """So many are let through. Clients try again when nobody can say; no budget may have too little."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while count:
         said = process.admit(count, entry)
         assert "BudgetExhausted" not in said, said
@@ -166,10 +167,3 @@ def _all_is_there(process: SpenderProcess, entry: LimitEntry, requests: int) -> 
     whole = process.admit(requests, entry).get("admitted", 0) == requests
     process.ask("settle", EACH if whole else 0)
     return whole
-
-
-def _until(check: Callable[[], Any], seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.02)

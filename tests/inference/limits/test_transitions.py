@@ -7,6 +7,7 @@ import pytest
 
 from inference.contract.limits import LimitEntry
 from inference.limits import Limiter, LimitError, LimitExceeded, LimitsUnavailable
+from tests.waiting import eventually
 
 from . import builds
 from .conftest import MakeLimiter, Valkey
@@ -30,12 +31,6 @@ async def admitted(limiter: Limiter, tries: int) -> int:
         except LimitError:
             pass
     return count
-
-
-async def until(limiter: Limiter, *, alive: bool, seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while limiter.alive is not alive:  # noqa: ASYNC110 - what a caller sees is what is waited for
-            await asyncio.sleep(0.005)
 
 
 async def open_again(limiter: Limiter, seconds: float = 30) -> float:
@@ -65,7 +60,7 @@ async def test_a_single_gateway_goes_on_without_redis(make_limiter: MakeLimiter,
     limiter = await make_limiter()
     assert await admitted(limiter, 5) == 5
     valkey.kill()
-    await until(limiter, alive=False)
+    await eventually(lambda: not limiter.alive)
     assert await admitted(limiter, 10) == LIMIT - 5
 
 
@@ -73,10 +68,10 @@ async def test_what_one_admitted_alone_is_told_once(make_limiter: MakeLimiter, v
     limiter = await make_limiter()
     await admitted(limiter, 2)
     valkey.kill()
-    await until(limiter, alive=False)
+    await eventually(lambda: not limiter.alive)
     await admitted(limiter, 2)
     valkey.start()
-    await until(limiter, alive=True)
+    await eventually(lambda: limiter.alive)
     assert await admitted(limiter, 10) == LIMIT - 4
 
 
@@ -85,7 +80,7 @@ async def test_among_several_the_share_waits_for_the_window(make_limiter: MakeLi
     assert await admitted(limiters[0], 20) == LIMIT
     valkey.kill()
     begun = time.monotonic()
-    await asyncio.gather(*(until(limiter, alive=False) for limiter in limiters))
+    await eventually(lambda: not any(limiter.alive for limiter in limiters))
     assert await admitted(limiters[1], 5) == 0
     assert await open_again(limiters[1]) > 3 - (time.monotonic() - begun)
     counts = [await admitted(limiter, 20) for limiter in limiters]
@@ -106,7 +101,7 @@ async def test_a_restarted_redis_learns_what_was_admitted(make_limiter: MakeLimi
     assert await admitted(limiters[0], 7) == 7
     valkey.kill()
     valkey.start()
-    await asyncio.gather(*(until(limiter, alive=True) for limiter in limiters))
+    await eventually(lambda: all(limiter.alive for limiter in limiters))
     await open_again(limiters[1], 2.5)
     assert await admitted(limiters[1], 10) == 0
 
@@ -119,7 +114,7 @@ async def test_one_that_cannot_tell_keeps_the_rest_waiting(make_limiter: MakeLim
     await second._pipeline.close()  # as if it had been killed
     valkey.kill()
     valkey.start()
-    await until(first, alive=True)
+    await eventually(lambda: first.alive)
     assert await open_again(first) > 2.5
     assert await admitted(first, 10) == LIMIT // 2 - 1  # the dead one's share is held back
 
@@ -172,7 +167,7 @@ async def test_a_settlement_survives_a_lost_connection(make_limiter: MakeLimiter
     lease = await limiter.admit(SLOTS)
     limiter._pipeline.drop()
     lease.settle()
-    await until(limiter, alive=True)
+    await eventually(lambda: limiter.alive)
     await asyncio.sleep(0.05)
     for _ in range(2):
         await limiter.admit(SLOTS)

@@ -10,9 +10,9 @@ import httpx
 import psutil
 import pytest
 
+from tests.waiting import until
 from tests.workers.conftest import MakeBackend
 from tests.workers.specs import spec
-from tests.workers.waiting import until
 from workers.backends.base import BackendError, Obstacle, Phase, ReplicaStatus
 from workers.backends.process.backend import Command, ProcessBackend
 from workers.backends.process.identity import Identity

@@ -7,7 +7,7 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,13 +99,6 @@ def namespace_of_our_own() -> Iterator[RealServer]:
         yield made
     finally:
         client.CoreV1Api(_client()).delete_namespace(made.namespace)
-
-
-def wait_until(holds: Callable[[], object]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < until, "it did not come to be"
-        time.sleep(0.3)
 
 
 def _client(token: str = "") -> client.ApiClient:

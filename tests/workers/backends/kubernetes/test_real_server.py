@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import until
 from tests.workers.backends.kubernetes.pods import pod_spec
-from tests.workers.backends.kubernetes.real_server import RealServer, namespace_of_our_own, wait_until
+from tests.workers.backends.kubernetes.real_server import RealServer, namespace_of_our_own
 from workers.backends.base import BackendError, Fence, Obstacle, Phase, Trouble
 from workers.backends.kubernetes.backend import KubernetesBackend
 from workers.engines.spec import ReplicaSpec
@@ -79,10 +80,10 @@ def test_objects_of_two_replicas_go_with_the_last(server: RealServer) -> None:
         make(backend, pod_spec(name=f"pair-{number}", deployment="pair"))
     server.backend().apply(pod_spec(name="pair-0", deployment="pair"))  # it now knows of the other one
     backend.delete("pair-0")
-    wait_until(lambda: len(server.objects("pair")) == 6)
+    until(lambda: len(server.objects("pair")) == 6)
     assert ("ServiceAccount", "sb-pair") in server.objects("pair")
     backend.delete("pair-1")
-    wait_until(lambda: not server.objects("pair"))
+    until(lambda: not server.objects("pair"))
 
 
 def test_changed_replica_is_made_anew(server: RealServer) -> None:
@@ -90,7 +91,7 @@ def test_changed_replica_is_made_anew(server: RealServer) -> None:
     make(backend, pod_spec(name="anew-0", deployment="anew"))
     old = server.all_seeing.get("Deployment", "sb-anew-0")["metadata"]["uid"]
     other = pod_spec(name="anew-0", deployment="anew", engine_args={"seed": 7})
-    wait_until(lambda: backend.apply(other) or "paused" not in _spec(server, "sb-anew-0", but=old))
+    until(lambda: backend.apply(other) or "paused" not in _spec(server, "sb-anew-0", but=old))
     assert len(server.settled("anew")) == 6
 
 
@@ -102,12 +103,12 @@ def _spec(server: RealServer, name: str, *, but: str) -> Any:
 def test_pod_that_fits_nowhere_says_so_and_one_that_runs_has_an_address(server: RealServer) -> None:
     backend, spec = server.backend(), pod_spec({"node_selector": {"no": "such"}}, name="sick-0", deployment="sick")
     make(backend, spec)
-    wait_until(lambda: server.pods("sick"))
-    wait_until(lambda: _status(backend).trouble is Trouble.UNSCHEDULABLE)
+    until(lambda: server.pods("sick"))
+    until(lambda: _status(backend).trouble is Trouble.UNSCHEDULABLE)
     assert [it.reason for it in backend.events("sick-0")]
     before = server.settled("sick")
     server.run_pod(server.pods("sick")[0])
-    wait_until(lambda: _status(backend).trouble is None)
+    until(lambda: _status(backend).trouble is None)
     assert _status(backend).phase is Phase.RUNNING
     server.backend().apply(spec)
     after = server.settled("sick")
@@ -132,8 +133,8 @@ def use_everything(server: RealServer, name: str) -> None:
     """Whatever the backend ever asks for."""
     backend, spec = server.backend(), pod_spec(name=f"{name}-0", deployment=name)
     make(backend, spec)
-    wait_until(lambda: server.pods(name))
-    wait_until(lambda: any(it.trouble for it in backend.observe() if it.name == spec.name))  # for which events are read
+    until(lambda: server.pods(name))
+    until(lambda: any(it.trouble for it in backend.observe() if it.name == spec.name))  # for which events are read
     server.backend().apply(spec)
     backend.log(spec.name, lines=10)
     backend.events(spec.name)
