@@ -20,9 +20,10 @@ from django.utils import timezone
 from audit.export_files import Appending, Busy, Files, Sizes, append_all
 from audit.exporting import PART, Format, first_at, heading, place_of, rows_behind, wall
 from audit.manifest import attest
-from audit.models import Checkpoint
+from audit.models import Checkpoint, Seal
 from audit.operations import Operation
 from audit.record import Actor, Target, record
+from audit.sealer import lag_seconds
 from controlplane.access.standing import standing_of
 from controlplane.actors import SYSTEM
 from controlplane.lifecycle import ExportState, move
@@ -121,10 +122,16 @@ def _write(export: Export, deadline: float) -> None:
 
 def wait_for_seals(until: datetime | None, ordered_at: datetime, now: datetime) -> bool:
     """Whether a checkpoint that signs the last rows is soon there. Not for long, and not where nothing is sealed."""
-    newest = Checkpoint.objects.order_by("-number").values_list("signed_at", flat=True).first()
-    if newest is None or now - newest > SEALER_AWAY or now - ordered_at > LONGEST_WAIT:
+    newest = Checkpoint.objects.only("number", "signed_at").first()
+    if newest is None or now - newest.signed_at > SEALER_AWAY or now - ordered_at > LONGEST_WAIT:
         return False
-    return newest < (until or ordered_at) + SEALED_WITHIN
+    settled = (until or ordered_at) + SEALED_WITHIN
+    return newest.signed_at < settled and not (now >= settled and _all_is_signed(newest.number))
+
+
+def _all_is_signed(number: int) -> bool:
+    """No other checkpoint comes before somebody does something: this one signs all there is."""
+    return lag_seconds() == 0 and not Seal.objects.filter(number__gt=number).exists()
 
 
 def _append_parts(export: Export, file: Appending, deadline: float) -> bool:

@@ -33,7 +33,7 @@ class Loop:
         self.holder = f"{socket.gethostname()}/{os.getpid()}/{uuid7().hex[-12:]}"
         self._stopping = threading.Event()
         self._next_sweep = self._next_checkpoint = 0.0
-        self._trouble = ""
+        self._said = self._shown = ""
 
     def run(self) -> None:
         epoch = None
@@ -69,13 +69,17 @@ class Loop:
         """A new trouble, or its end, in the log and where the register's page reads it. The log has the traceback of a
         fault of our own.
         """
-        if trouble == self._trouble:
+        if trouble != self._said:
+            self._said = trouble
+            ours = None if isinstance(cause, Error | OSError) else cause
+            logger.log(
+                logging.ERROR if trouble else logging.INFO, "sealer: %s", trouble or "works again", exc_info=ours
+            )
+        if trouble == self._shown:
             return
-        ours = None if isinstance(cause, Error | OSError) else cause
-        logger.log(logging.ERROR if trouble else logging.INFO, "sealer: %s", trouble or "works again", exc_info=ours)
         try:
             SealerLease.objects.filter(pk=1).update(trouble=trouble)
-            self._trouble = trouble
+            self._shown = trouble
         except Error:
             close_old_connections()
 

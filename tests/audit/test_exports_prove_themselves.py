@@ -12,6 +12,7 @@ import pytest
 from django.utils import timezone
 
 from audit.checkpoints import write_checkpoint
+from audit.models import Checkpoint
 from audit.signing import signer
 from controlplane.lifecycle import ExportState
 from controlplane.models import Export
@@ -96,6 +97,17 @@ def test_waits_a_moment_for_the_last_rows_to_be_sealed(monkeypatch: pytest.Monke
     write_next()
     export.refresh_from_db()
     assert (export.state, export.problem) == (ExportState.DONE, "")
+
+
+def test_nobody_waits_for_a_checkpoint_that_has_nothing_to_sign() -> None:
+    signed_at = Checkpoint.objects.first().signed_at
+    ordered, settled = signed_at - timedelta(seconds=1), signed_at + timedelta(seconds=4)
+    assert wait_for_seals(None, ordered, settled), "two rows are not sealed"
+    seal()
+    assert wait_for_seals(None, ordered, settled), "their seal is not signed"
+    write_checkpoint(signed_at)
+    assert not wait_for_seals(None, ordered, settled)
+    assert wait_for_seals(None, ordered, settled - timedelta(microseconds=1)), "rows of then may still come"
 
 
 def test_nobody_waits_where_nothing_is_sealed() -> None:

@@ -143,7 +143,7 @@ def running(monkeypatch: pytest.MonkeyPatch, *, checkpoints: float = 0) -> Itera
         thread.join()
 
 
-def test_postgresql_gone_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_postgresql_gone_again_and_again(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     cut = 0
     with running(monkeypatch):
         for number in range(1, 31):
@@ -159,6 +159,7 @@ def test_postgresql_gone_again_and_again(monkeypatch: pytest.MonkeyPatch) -> Non
         until(lambda: Checkpoint.objects.filter(number=Seal.objects.first().number).exists())
         until(lambda: not SealerLease.objects.get().trouble)
     assert cut > 10
+    assert "works again" in caplog.text
     assert_clean(30)
 
 
