@@ -24,7 +24,7 @@ ENV PATH=/opt/signalbox/venv/bin:$PATH \
 RUN groupadd --gid 10001 signalbox \
     && useradd --uid 10001 --gid signalbox --no-create-home --home-dir /var/lib/signalbox --shell /usr/sbin/nologin signalbox \
     && install -d -o signalbox -g signalbox -m 0700 /var/lib/signalbox /var/lib/signalbox/dev \
-        /var/lib/signalbox/checkpoints /var/lib/signalbox/exports /var/lib/signalbox/spool
+        /var/lib/signalbox/checkpoints /var/lib/signalbox/exports /var/lib/signalbox/archive /var/lib/signalbox/spool
 COPY --from=packages /opt/signalbox/venv /opt/signalbox/venv
 WORKDIR /opt/signalbox/app
 COPY pyproject.toml manage.py ./

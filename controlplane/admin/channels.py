@@ -91,7 +91,7 @@ class ChannelAdmin(ConsoleAdmin):
 @admin.register(Delivery)
 class DeliveryAdmin(ConsoleAdmin):
     read_permission = Permission.CHANNEL_READ
-    list_display = ("shown_title", "channel", "shown_state", "notices", "attempts", "status_code", "created_at")
+    list_display = ("shown_title", "channel", "shown_state", "notices", "attempts", "shown_status", "created_at")
     list_select_related = ("channel",)
     list_filter = ("state", "test")
     list_before_template = TABS
@@ -109,6 +109,10 @@ class DeliveryAdmin(ConsoleAdmin):
     @admin.display(description=_("state"), ordering="state")
     def shown_state(self, delivery: Delivery) -> SafeString:
         return badge(delivery.state, delivery.get_state_display())
+
+    @admin.display(description=_("HTTP status"), ordering="status_code")
+    def shown_status(self, delivery: Delivery) -> int | None:
+        return delivery.status_code
 
     def facts(self, subject: Delivery) -> list[tuple[Any, Any]]:
         channel = format_html(
