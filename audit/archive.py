@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 from hashlib import file_digest
+from pathlib import Path
 from typing import Any
 
 from audit.export_files import Files
@@ -51,7 +52,7 @@ def inspect(files: Files, sha256: str) -> Archived | Refusal:
     return Archived(told["count"], sha256, *_seals(told["seals"]))
 
 
-def _digest(path: Any) -> str:
+def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 

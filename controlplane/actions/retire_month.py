@@ -18,9 +18,8 @@ from controlplane.lifecycle import ExportState, move
 from controlplane.models import Export
 from controlplane.permissions import Permission, require
 
-MENDED_ANEW = frozenset(
-    {Refusal.EXPORT_MISSING, Refusal.EXPORT_ALTERED, Refusal.EXPORT_UNPROVEN, Refusal.EXPORT_INCOMPLETE}
-)
+MENDED_ANEW = OF_EXPORT - {Refusal.NOT_EXPORTED, Refusal.EXPORT_UNFINISHED}
+"""what is wrong with an export that is there and will not change"""
 
 
 @transaction.atomic
