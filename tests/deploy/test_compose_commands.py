@@ -12,8 +12,6 @@ from config.up.programs import of_signalbox
 from tests.deploy.compose_file import OURS, ROOT, SERVICES
 
 HERE = {"--host": "0.0.0.0", "--schedule": str(healthy.BEAT_SCHEDULE)}
-MORE = {"console": ["--timeout-keep-alive", "75"]}
-"""what a process behind nginx has in addition: it keeps connections for longer than nginx does"""
 
 
 def of_make_up(name: str) -> list[str]:
@@ -25,7 +23,7 @@ def of_make_up(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", ["console", "gateway", "worker", "beat"])
 def test_command_is_that_of_make_up(name: str) -> None:
-    assert SERVICES[name]["command"] == ["python", *of_make_up(name), *MORE.get(name, [])]
+    assert SERVICES[name]["command"] == ["python", *of_make_up(name)]
 
 
 def test_the_image_by_itself_is_a_console() -> None:
