@@ -4,7 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection
+from django.utils import timezone
 
+from audit.checkpoints import write_checkpoint
 from audit.models import Seal
 from audit.sealer import seal_next, take_lease
 from inference.contract.events import COPY_STATEMENT, Event, pack_copy, pack_row
@@ -31,6 +33,17 @@ def write(*events: Event) -> None:
 
 def write_numbers(writer: str, *numbers: int) -> None:
     write(*(event(writer, number) for number in numbers))
+
+
+def five_seals() -> None:
+    """Of two writers, the third and the fifth signed; then two rows that no seal binds: 42."""
+    for turn in range(5):
+        for writer in ("w", 'odd"\\名'):
+            write_numbers(writer, *range(turn * 4 + 1, turn * 4 + 5))
+        seal()
+        if turn in {2, 4}:
+            write_checkpoint(timezone.now())
+    write_numbers("w", 21, 22)
 
 
 def seal(**options: Any) -> Seal | None:

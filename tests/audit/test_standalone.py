@@ -3,7 +3,6 @@
 import base64
 import gzip
 import json
-import subprocess
 import sys
 from array import array
 from collections.abc import Callable
@@ -13,18 +12,16 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from django.utils import timezone
 
-from audit.checkpoints import write_checkpoint
 from audit.manifest import proofs
 from audit.merkle import leaf
 from audit.models import Seal
 from audit.reading import content, rows
 from audit.signing import signer
-from tests.audit.seals import seal, write_numbers
+from tests.audit.seals import five_seals
+from tests.audit.verifier import SCRIPT, verified
 
 pytestmark = pytest.mark.django_db
-SCRIPT = Path(__file__).parents[2] / "audit" / "standalone" / "verify_audit.py"
 
 
 def export(directory: Path, condition: str = "") -> Path:
@@ -57,25 +54,10 @@ def sign(directory: Path, manifest: dict[str, Any]) -> Path:
     return directory / "it.manifest.json"
 
 
-def run(manifest: Path) -> tuple[int, str]:
-    key = base64.b64encode(signer().public).decode()
-    done = subprocess.run(
-        [sys.executable, SCRIPT, manifest, "--key", key], capture_output=True, text=True, check=False, cwd="/"
-    )
-    return done.returncode, (done.stdout + done.stderr).strip()
-
-
 @pytest.fixture
 def sealed(tmp_path: Path, settings: Any) -> None:
-    """Five seals of two writers, the third and the fifth signed; then two rows that no seal binds."""
     settings.CHECKPOINTS_FILE = tmp_path / "checkpoints"
-    for turn in range(5):
-        for writer in ("w", 'odd"\\名'):
-            write_numbers(writer, *range(turn * 4 + 1, turn * 4 + 5))
-        seal()
-        if turn in {2, 4}:
-            write_checkpoint(timezone.now())
-    write_numbers("w", 21, 22)
+    five_seals()
 
 
 @pytest.mark.usefixtures("sealed")
@@ -89,7 +71,7 @@ def sealed(tmp_path: Path, settings: Any) -> None:
     ],
 )
 def test_whole_export(tmp_path: Path, condition: str, told: str) -> None:
-    status, words = run(export(tmp_path, condition))
+    status, words = verified(export(tmp_path, condition))
     assert words.startswith(told)
     assert status == 0
 
@@ -123,7 +105,7 @@ def swapped(lines: list[bytes]) -> None:
 def test_altered_content(tmp_path: Path, change: Callable[[list[bytes]], None], told: str) -> None:
     manifest = export(tmp_path)
     _lines(tmp_path, change)
-    status, words = run(manifest)
+    status, words = verified(manifest)
     assert words.startswith(told)
     assert status == 1
 
@@ -136,9 +118,9 @@ def test_any_flipped_byte_and_any_cut(tmp_path: Path, name: str, at: float) -> N
     whole = (tmp_path / name).read_bytes()
     place = int(len(whole) * at)
     (tmp_path / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-    assert run(manifest)[0] == 1
+    assert verified(manifest)[0] == 1
     (tmp_path / name).write_bytes(whole[:place])
-    assert run(manifest)[0] == 1
+    assert verified(manifest)[0] == 1
 
 
 def _rooted(seals: list[dict[str, Any]]) -> None:
@@ -159,7 +141,7 @@ def test_signer_cannot_make_up_seals(tmp_path: Path, change: Callable[[list[dict
     """Who holds the key of exports still needs seals that lead to a checkpoint."""
     manifest = json.loads(export(tmp_path, "WHERE completion_tokens > 1").read_bytes())
     change(manifest["seals"])
-    status, words = run(sign(tmp_path, manifest))
+    status, words = verified(sign(tmp_path, manifest))
     assert status == 1
     assert words.startswith("seal ") or "bound by no seal" in words
 
