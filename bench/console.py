@@ -40,7 +40,7 @@ def console(env: dict[str, str]) -> Iterator[tuple[str, int]]:
     argv = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port), "--no-access-log"]
     process = subprocess.Popen([*argv, "--log-level", "warning"], cwd=ROOT, env=env)
     try:
-        _wait(port, process, 60)
+        _wait(port, process)
         yield f"http://127.0.0.1:{port}", process.pid
     finally:
         _end(process, 15)

@@ -24,6 +24,8 @@ from config import embedded
 from inference.contract import keys, limits, tables
 
 ROOT = Path(__file__).parents[1]
+SLOWEST_START = 60.0
+"""seconds"""
 WIDE = {"requests_per_minute": 10**9, "tokens_per_minute": 10**12, "concurrency": 10**6}
 """limits that are checked and never reached"""
 NGINX_CONFIGURATION = """
@@ -73,8 +75,8 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def _wait(port: int, process: subprocess.Popen[bytes], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
+def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + SLOWEST_START
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", port), 1).close()
@@ -178,7 +180,7 @@ def gateway(
 
 
 def _wait_ready(port: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + SLOWEST_START
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as sock:
             sock.sendall(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")

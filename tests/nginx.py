@@ -17,6 +17,7 @@ import pytest
 
 from tests.certificates import Authority
 from tests.tools import needed
+from tests.waiting import eventually
 
 CONFIGURATION = Path(__file__).parents[1] / "deploy" / "nginx" / "nginx.conf"
 LOCAL = "127.0.0.1"
@@ -112,16 +113,17 @@ def free_port() -> int:
 
 async def answers(nginx: Nginx) -> None:
     """Return once it takes connections."""
-    for _ in range(500):
+
+    async def takes_one() -> bool:
         assert nginx.process.poll() is None, nginx.log.read_text()
         try:
             _, writer = await asyncio.open_connection(LOCAL, nginx.health_port)
         except OSError:
-            await asyncio.sleep(0.02)
-        else:
-            writer.close()
-            return
-    pytest.fail(nginx.log.read_text())
+            return False
+        writer.close()
+        return True
+
+    await eventually(takes_one)
 
 
 @pytest.fixture

@@ -178,18 +178,6 @@ def asking(machine: Machine, directory: Path, clients: int = 32) -> Iterator[Tol
         assert process.wait(30) == 0, (machine.logs / "asker.log").read_text()[-2000:]
 
 
-@contextlib.contextmanager
-def engine() -> Iterator[int]:
-    """A stand-in engine that nobody kills; its port."""
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "bench.engine", str(port), "--chunks", "4"])
-    try:
-        yield port
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
 def prepare(home: Path) -> None:
     """A PostgreSQL with the register's tables, stopped in order: what machines begin with."""
     store = Store(embedded.postgres(home), home / "log")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.proofs.machine import Machine, Told, asking, engine, furnish, prepare
+from bench.contestants import engine
+from tests.proofs.machine import Machine, Told, asking, furnish, prepare
 from tests.proofs.proof import Proof
 from tests.proofs.recorded import show
 from tests.proofs.volume import Volume, volume
@@ -60,8 +61,8 @@ def kill(machine: Machine, told: Told, parts: tuple[str, ...], chance: random.Ra
 def test_kills(proof: Proof, prepared: Path, place: Path, chance: random.Random) -> None:
     requests, cycles, done = proof.full(10_000, 1_000_000), proof.full(10, 200), 0
     furnish(place / "home", prepared)
-    with engine() as port:
-        machine = Machine(place / "home", port, place)
+    with engine(place, chunks=4) as upstream:
+        machine = Machine(place / "home", upstream.port, place)
         machine.start()
         try:
             with asking(machine, place / "told") as told:
@@ -92,10 +93,10 @@ def cut(machine: Machine, disk: Volume, chance: random.Random, *, in_spool: bool
 def test_power_cuts(proof: Proof, prepared: Path, place: Path, chance: random.Random) -> None:
     cuts = 0
     (place / "logs").mkdir()
-    with engine() as port, volume(place / "disk", 4096 if proof.soak else 1024) as disk:
+    with engine(place, chunks=4) as upstream, volume(place / "disk", 4096 if proof.soak else 1024) as disk:
         home = disk.path / "home"
         furnish(home, prepared)
-        machine = Machine(home, port, place / "logs")
+        machine = Machine(home, upstream.port, place / "logs")
         machine.start()
         try:
             with asking(machine, place / "told") as told:

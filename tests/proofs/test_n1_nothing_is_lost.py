@@ -20,6 +20,7 @@ from monitoring import outbox
 from tests import factories
 from tests.monitoring.robot import Robot
 from tests.proofs.proof import Proof
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner"])
 SUBJECTS = 12
@@ -92,7 +93,7 @@ def test_no_notice_is_lost_over_kills(proof: Proof, robot: Robot) -> None:
         kills += 1
     workers.end()
     robot.behave = []
-    moment, until = datetime.now(UTC) + timedelta(days=2), time.monotonic() + 60
+    moment, until = datetime.now(UTC) + timedelta(days=2), time.monotonic() + PATIENCE
     while Notice.objects.exclude(delivery__state="sent").exists() and time.monotonic() < until:
         moment += timedelta(minutes=10)
         if claimed := outbox.claim(channel.pk, moment):
