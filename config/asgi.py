@@ -7,9 +7,11 @@ from typing import Any
 from django.core.asgi import get_asgi_application
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from controlplane.kept_threads import KeptThreads
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-_django: Any = get_asgi_application()  # its annotations are narrower than ASGI's
+_django: Any = KeptThreads(get_asgi_application())  # its annotations are narrower than ASGI's
 
 from django.conf import settings  # noqa: E402 - Django is set up above
 from django.urls import get_resolver  # noqa: E402
