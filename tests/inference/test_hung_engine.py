@@ -8,9 +8,10 @@ import pytest
 
 from inference.contract.tables import TimeoutsEntry
 from tests.inference.batch_engine import Batch, engine_process
-from tests.inference.conftest import Gateway, Start, eventually, route
+from tests.inference.conftest import Gateway, Start, route
 from tests.inference.engine import STREAM_HEAD, Asked, Engine, answer, chunk, delta
 from tests.inference.test_metrics import total
+from tests.waiting import eventually
 
 QUICK = {"SIGNALBOX_GATEWAY_POLL_SECONDS": "0.4", "SIGNALBOX_GATEWAY_HUNG_SECONDS": "1.2"}
 
