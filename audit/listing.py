@@ -14,7 +14,8 @@ from unfold.views import ChangeList
 from audit import guard
 from audit.filters import BEFORE, selection_of
 from audit.finding import Found, facets
-from audit.models import Event
+from audit.models import Event, Retirement
+from audit.partitions import month_after
 
 
 class Place(NamedTuple):
@@ -69,6 +70,8 @@ class EventList(ChangeList):
     """One page of events, newest first. `older` is the query string of the next page, empty on the last."""
 
     older = ""
+    dropped: Retirement | None = None
+    """on the last page: entries up to this month are in the archive"""
     export = ""
     """where what is shown can be exported; empty for people who may not"""
 
@@ -94,10 +97,17 @@ class EventList(ChangeList):
         if len(found) > self.list_per_page:
             last = self.result_list[-1]
             self.older = self.get_query_string({BEFORE: str(Place(last.at, last.id))})
-
+        else:
+            self.dropped = self._dropped()
         self._count_facets()
         if guard.may_export(request):
             self.export = f"{reverse('admin:controlplane_export_add')}?{urlencode(self.selection.plain())}"
+
+    def _dropped(self) -> Retirement | None:
+        """The last month that has left the database, if what is looked for may lie there."""
+        last = Retirement.objects.last()
+        since = self.selection.since
+        return last if last and (since is None or since.date() < month_after(last.month)) else None
 
     def _count_facets(self) -> None:
         found, self.counted, self.counts_all = facets(self.root_queryset, self.selection)

@@ -54,7 +54,7 @@ def test_filters_stay_on_the_next_page(alice_console, monkeypatch):
 
 def test_nothing_counts_the_register(alice_console, django_assert_max_num_queries):
     write()
-    with django_assert_max_num_queries(12) as queries:
+    with django_assert_max_num_queries(13) as queries:
         alice_console.get(url(LIST))
     assert not [it["sql"] for it in queries.captured_queries if "COUNT(" in it["sql"].upper()]
 

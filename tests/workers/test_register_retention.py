@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from django.db import connections, transaction
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from audit import months, rolling
@@ -20,7 +22,7 @@ from audit.verifying import What, verify
 from controlplane import archives
 from controlplane.database_rights import owner_alias
 from controlplane.lifecycle import ExportState
-from controlplane.models import Export
+from controlplane.models import Export, User
 from inference.contract.events import ROWS, TABLE
 from tests.audit.seals import event, seal, write, write_numbers
 from tests.audit.verifier import verified
@@ -64,6 +66,18 @@ def archive(month: date = MAY) -> Export:
     export = Export.objects.get(month=month)
     assert export.state == ExportState.DONE
     return export
+
+
+def test_last_page_of_the_list_says_what_has_left(alice_user: User) -> None:
+    archive()
+    console = Client()
+    console.force_login(alice_user)
+    page, told = reverse("admin:audit_event_changelist"), "Entries up to 2001-08 have left the database"
+    assert told not in console.get(page).content.decode()
+    retire_due(timezone.now())
+    assert told in console.get(page).content.decode()
+    assert told in console.get(page, {"at_from_0": "2001-08-31"}).content.decode()
+    assert told not in console.get(page, {"at_from_0": "2001-09-01"}).content.decode()
 
 
 def test_month_is_exported_then_dropped_and_all_still_verifies() -> None:
