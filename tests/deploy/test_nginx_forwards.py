@@ -84,9 +84,9 @@ async def test_who_called_stands_in_the_register(
         answer = await http.post(CHAT, json=BODY, headers={**gateway.authorization, **lies})
     assert answer.status_code == 200
     assert answer.headers["x-request-id"] == "from-the-client-1"
-    await eventually(lambda: register.rows(kind="outcome"))
-    for row in register.rows():
-        assert (str(row["source_ip"]), row["request_id"]) == ("127.0.0.7", "from-the-client-1")
+    await eventually(lambda: register.rows(kind="outcome", request_id="from-the-client-1"))
+    for row in register.rows(request_id="from-the-client-1"):
+        assert str(row["source_ip"]) == "127.0.0.7"
 
 
 @asynccontextmanager

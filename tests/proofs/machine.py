@@ -125,9 +125,14 @@ class Machine:
                 _kill(psutil.Process(self.processes["gateway"].pid).children(recursive=True))
             else:
                 process = self.processes.pop(part)
-                parent = psutil.Process(process.pid)
-                _kill([parent, *parent.children(recursive=True)])
+                _kill(_family(process))
                 process.wait(10)
+
+    def freeze(self, parts: Iterable[str]) -> None:
+        """None of these says another word; only `kill` comes after."""
+        for part in parts:
+            for process in _family(self.processes[part]):
+                process.suspend()
 
     def stop(self) -> None:
         """The end of the test; in order, PostgreSQL last."""
@@ -135,6 +140,11 @@ class Machine:
         if self.store.process.poll() is None:
             self.store.process.send_signal(self.store.server.stop_signal)
             self.store.process.wait(30)
+
+
+def _family(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    parent = psutil.Process(process.pid)
+    return [parent, *parent.children(recursive=True)]
 
 
 def _kill(family: list[psutil.Process]) -> None:

@@ -82,6 +82,7 @@ def cut(machine: Machine, disk: Volume, chance: random.Random, *, in_spool: bool
     if in_spool:
         machine.kill(["postgresql"])
         time.sleep(0.1 + chance.random() * AWAY)
+    machine.freeze(part for part in ("gateway", "sealer") if part in machine.processes)
     disk.cut()
     machine.kill([part for part in ("gateway", "sealer", "valkey") if part in machine.processes])
     machine.kill(["postgresql"])

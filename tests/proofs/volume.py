@@ -40,7 +40,11 @@ class Volume:
             pytest.skip(f"a volume of its own cannot be mounted here: {done.stderr.strip()}")
 
     def cut(self) -> None:
-        """The power is gone. Kill what runs on it, then `restore`."""
+        """The power is gone. Kill what runs on it, then `restore`.
+
+        Freeze whoever would tell of a sync before: power goes from processes too, and the kernel answers some syncs that
+        are under way during the cut as if they had succeeded, though what they wrote is gone.
+        """
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.ioctl(descriptor, _SHUTDOWN, struct.pack("I", _WITHOUT_FLUSHING))
