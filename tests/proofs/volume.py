@@ -42,8 +42,8 @@ class Volume:
     def cut(self) -> None:
         """The power is gone. Kill what runs on it, then `restore`.
 
-        Freeze whoever would tell of a sync before: power goes from processes too, and the kernel answers some syncs that
-        are under way during the cut as if they had succeeded, though what they wrote is gone.
+        Freeze whoever would tell of a sync before: power goes from processes too, and the kernel answers some syncs
+        that are under way during the cut as if they had succeeded, though what they wrote is gone.
         """
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
