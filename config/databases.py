@@ -8,15 +8,20 @@ import redis
 from psycopg.conninfo import conninfo_to_dict
 
 _DJANGO_NAMES = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+LIVENESS = {
+    "connect_timeout": "30", "tcp_user_timeout": "15000",
+    "keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3",
+}  # fmt: skip
+"""libpq's: a server behind a cut line is given up after half a minute, and what waits for it says so"""
 
 
 def django_database(url: str) -> dict[str, Any]:
-    """A libpq connection URI as an entry of Django's DATABASES; unknown parameters go to OPTIONS.
+    """A libpq connection URI as an entry of Django's DATABASES; unknown parameters go to OPTIONS, before our own.
 
     Raises `psycopg.ProgrammingError` for a URI that libpq does not understand.
     """
     parts = conninfo_to_dict(url)
-    settings: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {}}
+    settings: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": dict(LIVENESS)}
     for name, value in parts.items():
         if name in _DJANGO_NAMES:
             settings[_DJANGO_NAMES[name]] = str(value)

@@ -1,6 +1,6 @@
 import pytest
 
-from config.databases import ServerAwayError, celery_broker, check_servers, django_database
+from config.databases import LIVENESS, ServerAwayError, celery_broker, check_servers, django_database
 
 
 def test_socket_url_becomes_djangos_settings() -> None:
@@ -11,8 +11,14 @@ def test_socket_url_becomes_djangos_settings() -> None:
 
 def test_unknown_parameters_become_options() -> None:
     settings = django_database("postgresql://bob:pw@db.example:5433/sbx?sslmode=verify-full")
-    assert settings["OPTIONS"] == {"sslmode": "verify-full"}
+    assert settings["OPTIONS"] == {"sslmode": "verify-full", **LIVENESS}
     assert (settings["PORT"], settings["PASSWORD"]) == ("5433", "pw")
+
+
+def test_what_a_url_says_of_time_outs_goes_before_ours() -> None:
+    settings = django_database("postgresql:///sbx?connect_timeout=3")
+    assert settings["OPTIONS"]["connect_timeout"] == "3"
+    assert settings["OPTIONS"]["keepalives_idle"] == LIVENESS["keepalives_idle"]
 
 
 @pytest.mark.parametrize(
