@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from audit.record import Actor
 from controlplane.models import ServiceAccount, User
+from inference.contract import keys
 
 SYSTEM = Actor(type="system", id="signalbox", name="Signalbox", source="worker")
 
@@ -63,6 +64,6 @@ def request_id(request: HttpRequest) -> str:
     known: str | None = getattr(request, "signalbox_request_id", None)
     if known is None:
         sent = request.headers.get("X-Request-ID", "")
-        known = sent if _REQUEST_ID.match(sent) else secrets.token_hex(16)
+        known = sent if _REQUEST_ID.match(sent) and not keys.stands_in(sent) else secrets.token_hex(16)
         request.signalbox_request_id = known  # type: ignore[attr-defined]
     return known

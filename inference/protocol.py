@@ -49,7 +49,8 @@ class Cycle(RequestResponseCycle):
     async def send(self, message: Any) -> None:
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
-        if self.disconnected:
+        if self.disconnected or self.transport.is_closing():
+            self.disconnected = True  # the loop is about to say so: nothing can be written any more
             return
         if message["type"] == "http.response.start":
             self._hold_head(message["status"], [*self.default_headers, *message["headers"]])

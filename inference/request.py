@@ -9,6 +9,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
+from inference.contract import keys
 from inference.contract.ids import random_bytes
 from inference.errors import BadRequest, BodyTooLarge, ClientClosed, GatewayError, SlowBody
 from inference.snapshot import Route, Target
@@ -150,7 +151,7 @@ class Request:
 
     def _request_id(self) -> str:
         given = self._headers.get(b"x-request-id")
-        if given is not None and _REQUEST_ID.fullmatch(given):
+        if given is not None and _REQUEST_ID.fullmatch(given) and not keys.stands_in(given.decode("ascii")):
             return given.decode("ascii")
         return random_bytes(16).hex()
 

@@ -48,7 +48,6 @@ class Bodies(GenericViewSet[Event]):
 
     permissions = {"read": Permission.AUDIT_BODY_READ}
     serializer_class = BodiesShown
-    detail = True
 
     def get_queryset(self) -> QuerySet[Event]:
         return Event.objects.none() if getattr(self, "swagger_fake_view", False) else guard.readable(self.request)

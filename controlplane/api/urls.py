@@ -97,7 +97,7 @@ urlpatterns = [
     path("auth/refresh", auth.Refresh.as_view(), name="auth_refresh"),
     path("auth/revoke", auth.Revoke.as_view(), name="auth_revoke"),
     path("auth/password", auth.Password.as_view(), name="auth_password"),
-    path("audit/events/<uuid:pk>/bodies", bodies.Bodies.as_view({"post": "read"}), name="event_bodies"),
+    path("audit/events/<uuid:pk>/bodies", bodies.Bodies.as_view({"post": "read"}, detail=True), name="event_bodies"),
     *router.urls,
     path("<path:rest>", unknown),
 ]

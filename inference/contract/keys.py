@@ -52,6 +52,11 @@ def parse(token: str, prefix: str = PREFIX) -> ParsedKey | None:
     return ParsedKey(match[2], token)
 
 
+def stands_in(text: str) -> bool:
+    """Whether a whole key or token, of whatever kind, is part of the text: it must not be kept or shown."""
+    return "_" in text and _FORM.search(text) is not None
+
+
 def digest(token: str, pepper: bytes) -> str:
     """What is stored and compared: HMAC-SHA256 of the whole key, as 64 hexadecimal characters."""
     return hmac.new(pepper, token.encode(), hashlib.sha256).hexdigest()

@@ -11,6 +11,7 @@ from django.test import Client as DjangoClient
 from audit.api import Events
 from audit.models import Event
 from controlplane.models import Deployment, Model
+from inference.contract import keys
 from tests.api.conftest import Client
 from tests.factories import ModelFactory, ProjectFactory, VersionFactory
 
@@ -252,3 +253,9 @@ def problem_without_id(response: Any) -> int:
 def test_request_id_is_kept(alice_api: Client) -> None:
     response = alice_api.get(NO_SUCH, headers={"X-Request-ID": "client-chosen-1"})
     assert response.json()["request_id"] == response["X-Request-ID"] == "client-chosen-1"
+
+
+def test_request_id_that_is_a_secret_is_replaced(alice_api: Client) -> None:
+    token = keys.generate(prefix="sbm").token
+    response = alice_api.get(NO_SUCH, headers={"X-Request-ID": token})
+    assert token not in response.content.decode() + str(response.headers)

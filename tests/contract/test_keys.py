@@ -49,3 +49,11 @@ def test_digest_needs_the_pepper_and_the_whole_key() -> None:
 @pytest.mark.parametrize("other", [("b", "r-0"), ("a", "r-1")])
 def test_engine_keys_differ_by_installation_and_replica(other: tuple[str, str]) -> None:
     assert keys.engine_key("a", "r-0") != keys.engine_key(*other)
+
+
+@pytest.mark.parametrize("prefix", [keys.PREFIX, "sbm", "sbr"])
+@pytest.mark.parametrize(("before", "after"), [("", ""), ("id-", "-1"), ("sbx_", "_")])
+def test_whole_key_is_found_in_a_text(prefix: str, before: str, after: str) -> None:
+    token = keys.generate(prefix=prefix).token
+    assert keys.stands_in(before + token + after)
+    assert not keys.stands_in(before + token[:12] + after)

@@ -183,3 +183,13 @@ async def test_refused_key_is_noted(start: Start, engine: Engine, register: Regi
     await eventually(lambda: register.rows(kind="security"))
     row = register.rows(kind="security")[0]
     assert (row["status"], row["status_code"], row["actor_type"]) == ("invalid_api_key", 401, "anonymous")
+
+
+async def test_request_id_that_is_a_key_is_replaced(start: Start, engine: Engine, register: RegisterReader) -> None:
+    """It would stand in the register and in logs."""
+    gateway = await start(route("smol", engine.url))
+    headers = {**gateway.authorization, "x-request-id": gateway.key.token}
+    response = await gateway.http.post("/v1/chat/completions", json={"model": "smol", "messages": []}, headers=headers)
+    assert response.status_code == 200
+    assert response.headers["x-request-id"] != gateway.key.token
+    assert not register.rows(request_id=gateway.key.token)
