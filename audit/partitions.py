@@ -23,6 +23,18 @@ BEGIN
 END $$
 """
 
+# A project uses a few operations only, so the two are not as independent as the planner takes them for: a page of both
+# read all rows of both instead of the newest of one (2.6 s against 1 ms in ten million entries).
+_TOGETHER = """
+DO $$
+DECLARE place regclass := %s;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = place) THEN
+        EXECUTE format('CREATE STATISTICS (dependencies, mcv) ON project, operation FROM %%s', place);
+    END IF;
+END $$
+"""
+
 
 def month_after(month: date) -> date:
     return date(month.year + month.month // 12, month.month % 12 + 1, 1)
@@ -73,4 +85,6 @@ def ensure_partitions(now: datetime, using: str = DEFAULT_DB_ALIAS) -> list[str]
     with connections[using].cursor() as cursor:
         for name in names:
             cursor.execute(_APPEND_ONLY, [name])
+        for name in partitions_of(ROWS, using):
+            cursor.execute(_TOGETHER, [name])
     return names

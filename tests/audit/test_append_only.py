@@ -29,7 +29,7 @@ def test_seals_are_not_emptied(table: str) -> None:
         connections[owner_alias()].cursor().execute(f"TRUNCATE {table}")
 
 
-def test_new_months_have_the_triggers_too() -> None:
+def test_new_months_have_triggers_and_statistics_too() -> None:
     ensure_partitions(datetime(2031, 1, 1, tzinfo=UTC), owner_alias())
     with connections[owner_alias()].cursor() as cursor:
         cursor.execute(
@@ -37,6 +37,9 @@ def test_new_months_have_the_triggers_too() -> None:
             " AND tgname LIKE 'audit_refuse%'"
         )
         found = dict(cursor.fetchall())
+        cursor.execute("SELECT stxkind FROM pg_statistic_ext WHERE stxrelid = 'audit_event_2031_01'::regclass")
+        together = cursor.fetchall()
         for month in ("01", "02", "03", "04"):
             cursor.execute(f"DROP TABLE audit_event_2031_{month}")
     assert found == {"audit_refuse": "A"}
+    assert together == [(["f", "m"],)], "how projects and operations go together, for the planner"

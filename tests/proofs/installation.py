@@ -104,6 +104,14 @@ class Installation:
         for url in (f"{self.instance.console_url}/readyz", f"{self.instance.gateway_url}/healthz"):
             self._wait(url)
 
+    def keep_running(self) -> None:
+        """What ended by itself is started again, as supervisord does: Celery's worker is known to end when its broker
+        goes away a second time while it comes back.
+        """
+        for program in of_signalbox(self.instance):
+            if program.name in self.processes and self.processes[program.name].poll() is not None:
+                self._spawn(program.name, program.argv)
+
     def _spawn(self, name: str, argv: tuple[str, ...]) -> None:
         with (self.instance.logs / f"{name}.log").open("ab") as out:
             self.processes[name] = subprocess.Popen(

@@ -234,6 +234,7 @@ class Everything:
             until = time.monotonic() + 180
             while made["state"] != "done" and time.monotonic() < until:
                 time.sleep(0.5)
+                self.at.keep_running()
                 made = self.ask("GET", f"/audit/exports/{made['id']}", status=200)
             assert made["files"], made
             for file in made["files"]:
