@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from unittest.mock import DEFAULT, Mock
 
 import pytest
 from django.db import connection
@@ -168,9 +167,14 @@ def test_fault_of_our_own_is_told_and_outlived(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_numbers("w", 1)
-    monkeypatch.setattr(
-        sealing, "seal_next", Mock(side_effect=[KeyError("never thought of"), DEFAULT], wraps=seal_next)
-    )
+    faults = [KeyError("never thought of")]
+
+    def seal_next_but_first_fail(*args: Any, **kwargs: Any) -> Seal | None:
+        if faults:
+            raise faults.pop()
+        return seal_next(*args, **kwargs)
+
+    monkeypatch.setattr(sealing, "seal_next", seal_next_but_first_fail)
     with running(monkeypatch):
         until(lambda: sealed() == 1)
         until(lambda: not SealerLease.objects.get().trouble)
