@@ -1,7 +1,6 @@
 """An export's files in its directory: appended to a whole part at a time, and cut back to what is known to be whole."""
 
 import fcntl
-import gzip
 import hashlib
 import os
 from collections.abc import Generator, Iterable, Iterator
@@ -10,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from isal import igzip
 
 from audit.exporting import Format, Part, Place, member, part
 
@@ -105,7 +106,7 @@ class Files:
         with self.content.open("rb") as raw:
             for block in iter(lambda: raw.read(BLOCK), b""):
                 file.update(block)
-        with gzip.open(self.content) if self.compressed else self.content.open("rb") as plain:
+        with igzip.open(self.content) if self.compressed else self.content.open("rb") as plain:
             for block in iter(lambda: plain.read(BLOCK), b""):
                 content.update(block)
         with self.leaves.open("rb") as leaves:

@@ -19,7 +19,7 @@ class Signer:
         """32 bytes"""
         self.fingerprint = sha256(self.public).hexdigest()
 
-    def sign(self, content: bytes) -> str:
+    def sign(self, content: bytes | memoryview) -> str:
         """The signature in base64."""
         return base64.b64encode(self._key.sign(content)).decode()
 

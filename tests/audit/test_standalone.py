@@ -4,7 +4,7 @@ import base64
 import gzip
 import json
 import sys
-from array import array
+from collections import defaultdict
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from pyroaring import BitMap64
 
-from audit.manifest import proofs
+from audit.export_proofs import Proofs
+from audit.finding import Selection
 from audit.merkle import leaf
-from audit.models import Seal
 from audit.reading import content, rows
 from audit.signing import signer
 from tests.audit.seals import five_seals
@@ -29,17 +30,18 @@ def export(directory: Path, condition: str = "") -> Path:
     with transaction.atomic():
         lines = [content(row) for row in rows(f"{condition} ORDER BY at, writer", [])]
     leaves = b"".join(map(leaf, lines))
-    numbers: dict[str, array[int]] = {}
+    numbers: dict[str, BitMap64] = defaultdict(BitMap64)
     for line in map(json.loads, lines):
-        numbers.setdefault(line["writer"], array("q")).append(line["writer_seq"])
-    found = proofs({writer: array("q", sorted(its)) for writer, its in numbers.items()}, Seal.objects.all())
+        numbers[line["writer"]].add(line["writer_seq"])
+    proofs = Proofs(numbers, Selection())
+    seals, checkpoints = list(proofs.seals()), list(proofs.checkpoints())
     plain = b"".join(line + b"\n" for line in lines)
     packed = gzip.compress(plain)
     manifest = {
         "format": "signalbox-export/1", "file": "it.jsonl.gz", "sha256": sha256(plain).hexdigest(),
         "sha256_file": sha256(packed).hexdigest(), "sha256_leaves": sha256(leaves).hexdigest(),
-        "filter": {}, "range": None, "count": len(lines), "unsealed": len(lines) - found.sealed, "seals": found.seals,
-        "checkpoints": found.checkpoints, "key": signer().fingerprint,
+        "filter": {}, "range": None, "count": len(lines), "unsealed": len(lines) - proofs.sealed, "seals": seals,
+        "checkpoints": checkpoints, "key": signer().fingerprint,
         "public_key": base64.b64encode(signer().public).decode(), "bodies": None,
     }  # fmt: skip
     (directory / "it.jsonl.gz").write_bytes(packed)
