@@ -30,6 +30,7 @@ LEAVES_AT_ONCE = 10
 LINES_AT_ONCE = 500
 Numbers = Mapping[str, BitMap64]
 """writer -> its numbers in an export: a fraction of a byte for each, two where they are scattered"""
+NONE = BitMap64()
 
 
 def numbers_of(files: Files) -> Numbers:
@@ -90,11 +91,12 @@ class Proofs:
     def _bound(self) -> Iterator[tuple[Seal, list[int], bytes]]:
         """Seals, the places of their rows that are in the export, and the leaf hashes where only some of them are."""
         for seals in self._in_question():
-            places = [places_in(seal.ranges, self._numbers) for seal in seals]
-            parts = (it.number for it, held in zip(seals, places, strict=True) if 0 < len(held) < it.count)
-            leaves = _leaves(list(parts))
-            for seal, held in zip(seals, places, strict=True):
-                yield seal, held, next(leaves) if 0 < len(held) < seal.count else b""
+            held = [sum(map(len, held_of(seal.ranges, self._numbers))) for seal in seals]
+            parts = [seal.number for seal, count in zip(seals, held, strict=True) if 0 < count < seal.count]
+            leaves = _leaves(parts)
+            for seal, count in zip(seals, held, strict=True):
+                places = places_in(seal.ranges, self._numbers) if count else []
+                yield seal, places, next(leaves) if 0 < count < seal.count else b""
 
     def _in_question(self) -> Iterator[list[Seal]]:
         """From the first that may bind a row to the checkpoint behind the last; without their leaf hashes."""
@@ -123,15 +125,20 @@ def _leaves(numbers: Sequence[int]) -> Iterator[bytes]:
         yield from map(bytes, some.values_list("leaves", flat=True))
 
 
-def places_in(ranges: Iterable[Sequence[Any]], numbers: Numbers) -> list[int]:
+def held_of(ranges: Iterable[Sequence[Any]], numbers: Numbers) -> Iterator[BitMap64]:
+    """For each range of a seal, which of its numbers are in the export."""
+    for writer, first, last in ranges:
+        asked = BitMap64()
+        asked.add_range(first, last + 1)
+        yield asked & numbers.get(writer, NONE)
+
+
+def places_in(ranges: Sequence[Sequence[Any]], numbers: Numbers) -> list[int]:
     """Which leaves of a seal are in the export, ascending."""
     places: list[int] = []
     begin = 0
-    for writer, first, last in ranges:
-        if writer in numbers:
-            asked = BitMap64()
-            asked.add_range(first, last + 1)
-            places += [begin + number - first for number in numbers[writer] & asked]
+    for (_, first, last), held in zip(ranges, held_of(ranges, numbers), strict=True):
+        places += [begin + number - first for number in held]
         begin += last - first + 1
     return places
 
