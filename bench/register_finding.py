@@ -194,12 +194,13 @@ def export(env: dict[str, str], rows: int) -> bool:
         took = time.perf_counter() - began
         size, memory = output.stat().st_size / 2**20, used.ru_maxrss / 1024
         manifest = json.loads(output.with_name("export.manifest.json").read_bytes())
+        proven = manifest["count"] - manifest["unsealed"]
         print(
             f"export as {form}: {rows / took:,.0f} rows/s (bar 50,000), {memory:.0f} MiB of memory (bar 200), "
             f"{took:.0f} s, {size:,.0f} MiB; {used.ru_utime + used.ru_stime:.0f} s of CPU of its own; "
-            f"{manifest['count'] - manifest['unsealed']:,} of {manifest['count']:,} are proven"
+            f"{proven:,} are proven"
         )
-        held = held and not process.returncode and memory <= EXPORT_MIB and manifest["unsealed"] == 0
+        held = held and not process.returncode and memory <= EXPORT_MIB and proven == rows
         held = held and (form == "csv" or rows / took >= EXPORT_ROWS)
         for path in output.parent.glob("export.*"):
             path.unlink()
