@@ -9,7 +9,7 @@ from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 from django.db.models import Max, Min, QuerySet
@@ -20,8 +20,8 @@ from audit.export_files import Files
 from audit.finding import Selection
 from audit.merkle import prove
 from audit.models import Checkpoint, Seal
-from audit.seals import link
-from audit.verifying import fields_of
+from audit.seals import Run, link
+from audit.verifying import fields_of, ranges_of
 
 HASH_BYTES = 32
 SEALS_AT_ONCE = 200
@@ -89,14 +89,25 @@ class Proofs:
         return self._ends[bisect_left(self._ends, number)]
 
     def _bound(self) -> Iterator[tuple[Seal, list[int], bytes]]:
-        """Seals, the places of their rows that are in the export, and the leaf hashes where only some of them are."""
+        """Seals, the places of their rows that are in the export, and the leaf hashes where only some of them are.
+
+        One that was edited into nonsense proves nothing, and keeps nobody from what is exported.
+        """
         for seals in self._in_question():
-            held = [sum(map(len, held_of(seal.ranges, self._numbers))) for seal in seals]
-            parts = [seal.number for seal, count in zip(seals, held, strict=True) if 0 < count < seal.count]
-            leaves = _leaves(parts)
-            for seal, count in zip(seals, held, strict=True):
-                places = places_in(seal.ranges, self._numbers) if count else []
-                yield seal, places, next(leaves) if 0 < count < seal.count else b""
+            ranges = [ranges_of(seal.ranges) for seal in seals]
+            held = [self._held(seal, its) for seal, its in zip(seals, ranges, strict=True)]
+            leaves = _leaves([seal.number for seal, count in zip(seals, held, strict=True) if 0 < count < seal.count])
+            for seal, its, count in zip(seals, ranges, held, strict=True):
+                hashes = next(leaves) if 0 < count < seal.count else b""
+                holds = count == seal.count or len(hashes) == seal.count * HASH_BYTES
+                yield seal, places_in(its, self._numbers) if count and holds else [], hashes
+
+    def _held(self, seal: Seal, ranges: Sequence[Run]) -> int:
+        """How many of its rows are in the export."""
+        if sum(last - first + 1 for _, first, last in ranges) != seal.count:
+            return 0
+        spans = ((self._numbers.get(writer, NONE), first, last) for writer, first, last in ranges)
+        return sum(numbers.rank(last) - numbers.rank(first - 1) for numbers, first, last in spans)
 
     def _in_question(self) -> Iterator[list[Seal]]:
         """From the first that may bind a row to the checkpoint behind the last; without their leaf hashes."""
@@ -125,19 +136,12 @@ def _leaves(numbers: Sequence[int]) -> Iterator[bytes]:
         yield from map(bytes, some.values_list("leaves", flat=True))
 
 
-def held_of(ranges: Iterable[Sequence[Any]], numbers: Numbers) -> Iterator[BitMap64]:
-    """For each range of a seal, which of its numbers are in the export."""
-    for writer, first, last in ranges:
-        asked = BitMap64()
-        asked.add_range(first, last + 1)
-        yield asked & numbers.get(writer, NONE)
-
-
-def places_in(ranges: Sequence[Sequence[Any]], numbers: Numbers) -> list[int]:
+def places_in(ranges: Iterable[Run], numbers: Numbers) -> list[int]:
     """Which leaves of a seal are in the export, ascending."""
     places: list[int] = []
     begin = 0
-    for (_, first, last), held in zip(ranges, held_of(ranges, numbers), strict=True):
+    for writer, first, last in ranges:
+        held = takewhile(last.__ge__, numbers.get(writer, NONE).iter_equal_or_larger(first))
         places += [begin + number - first for number in held]
         begin += last - first + 1
     return places

@@ -177,11 +177,11 @@ def _wrong(seal: Seal, prev: bytes, total: int) -> str:
         return "it does not follow the one before as it is now"
     if bytes(seal.hash) != chained(prev, link(fields_of(seal))):
         return "its hash is not that of what it says"
-    bound = sum(last - first + 1 for _, first, last in _ranges(seal.ranges))
+    bound = sum(last - first + 1 for _, first, last in ranges_of(seal.ranges))
     return "" if bound == seal.count and seal.total == total + seal.count else "its counts do not add up"
 
 
-def _ranges(told: Any) -> list[tuple[str, int, int]]:
+def ranges_of(told: Any) -> list[tuple[str, int, int]]:
     """A seal's ranges; none where no sealer writes them so: whoever edits one must not end the verification."""
     if not isinstance(told, list) or not all(isinstance(one, list) and _is_range(*one) for one in told):
         return []
@@ -270,7 +270,7 @@ def _pieces(seals: Iterable[Seal], failures: list[Failure]) -> Iterator[_Piece]:
                 Failure(seal.number, -1, What.SEAL_EDITED, detail="its leaf hashes are not those of its root")
             )
             continue
-        ranges, place = _ranges(seal.ranges), 0
+        ranges, place = ranges_of(seal.ranges), 0
         if sum(last - first + 1 for _, first, last in ranges) != len(hashes):
             failures.append(Failure(seal.number, -1, What.SEAL_EDITED, detail="its ranges are not of its leaf hashes"))
             continue
@@ -433,7 +433,7 @@ def _verify_nothing_else(report: Report, now: datetime) -> None:
     """
     bound: dict[str, list[tuple[int, int]]] = {}
     for (ranges,) in Seal.objects.order_by("number").values_list("ranges").iterator(chunk_size=2000):
-        for writer, first, last in _ranges(ranges):
+        for writer, first, last in ranges_of(ranges):
             spans = bound.setdefault(writer, [])
             if spans and spans[-1][1] + 1 == first:
                 spans[-1] = (spans[-1][0], last)

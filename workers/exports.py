@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, DataError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -55,6 +55,7 @@ class Trouble(StrEnum):
     FILE_GONE = "file_gone"
     NOT_CANONICAL = "not_canonical"
     RIGHT_TAKEN_AWAY = "right_taken_away"
+    UNEXPECTED = "unexpected"
     WAITING_FOR_SEALS = "waiting_for_seals"
     """no trouble: the last rows are about to be sealed and signed, so that the manifest can prove them"""
 
@@ -82,8 +83,13 @@ def write_next(turn_seconds: float = TURN_SECONDS) -> bool:
         logger.info("export %s: somebody else has it", export)
     except OSError as exc:
         _give_up(export, _trouble(exc), exc)
-    except NotCanonical as exc:
+    except (NotCanonical, DataError) as exc:  # of an entry; of a seal with a time that is none
         _give_up(export, Trouble.NOT_CANONICAL, exc)
+    except DatabaseError:
+        raise
+    except Exception as exc:
+        logger.exception("export %s", export)
+        _give_up(export, Trouble.UNEXPECTED, exc)  # those behind it need not wait for its end
     return True
 
 

@@ -28,7 +28,8 @@ TROUBLES = {
     "disk_full": _("The disk of the export directory is full. It is tried again every half minute; nothing is lost."),
     "directory_unusable": _("The export directory cannot be written. It is tried again every half minute."),
     "file_gone": _("What was written already is gone from the export directory. Order it anew."),
-    "not_canonical": _("The register holds an entry that Signalbox has not written: verify the register."),
+    "not_canonical": _("The register holds an entry or a seal that Signalbox has not written: verify the register."),
+    "unexpected": _("It broke off for a reason that only the worker's log knows. It is tried again every half minute."),
     "waiting_for_seals": _("All entries are written. Waiting a moment until the last ones are sealed and signed."),
     "right_taken_away": _("Who ordered it may not export any more."),
 }

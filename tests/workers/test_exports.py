@@ -213,6 +213,21 @@ def test_full_disk_is_told_and_waited_out(monkeypatch: pytest.MonkeyPatch) -> No
     assert files_of(export).content.read_bytes() == expected
 
 
+def test_what_nobody_foresaw_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows()
+    export = ordered()
+    with monkeypatch.context() as patched:
+        patched.setattr(exports, "attest", lambda *_: 1 / 0)
+        write_next()
+    assert (again(export).state, export.problem) == (ExportState.RUNNING, Trouble.UNEXPECTED)
+    other = ordered()
+    write_next()
+    assert again(other).state == ExportState.DONE, "the one in trouble keeps nobody from it"
+    Export.objects.filter(pk=export.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    write_next()
+    assert (again(export).state, export.problem) == (ExportState.DONE, "")
+
+
 def test_part_that_is_gone_ends_it(directory: Path) -> None:
     rows()
     export = ordered()
