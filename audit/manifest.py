@@ -7,7 +7,8 @@ import base64
 import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -19,6 +20,9 @@ from audit.finding import Selection
 from audit.signing import signer
 
 FORMAT = "signalbox-export/1"
+BREATH = 5.0
+"""seconds"""
+Still = Callable[[], object]
 
 
 class Attested(NamedTuple):
@@ -28,12 +32,15 @@ class Attested(NamedTuple):
     unsealed: int
 
 
-def attest(files: Files, selection: Selection, count: int) -> Attested:
-    """Write the manifest and its signature beside a whole export."""
+def attest(files: Files, selection: Selection, count: int, *, still: Still = lambda: None) -> Attested:
+    """Write the manifest and its signature beside a whole export.
+
+    `still` is called again and again, since it may take minutes; what it raises ends it.
+    """
     with ThreadPoolExecutor(1) as thread:  # reading and hashing need no interpreter
         later = thread.submit(files.digests)
         proofs = Proofs(numbers_of(files), selection)
-        _write(files.manifest, _fields(files, selection, count, proofs, later.result))
+        _write(files.manifest, _fields(files, selection, count, proofs, partial(_awaited, later, still)), still)
     _sign(files)
     return Attested(later.result().file, count - proofs.sealed)
 
@@ -41,7 +48,7 @@ def attest(files: Files, selection: Selection, count: int) -> Attested:
 def _fields(
     files: Files, selection: Selection, count: int, proofs: Proofs, digests: Callable[[], Digests]
 ) -> Iterator[tuple[str, Any]]:
-    """In the order in which they become known."""
+    """In the order in which they become known; an iterator for a list."""
     plain, key = selection.plain(), signer()
     yield from {
         "format": FORMAT, "file": files.content.name, "filter": plain,
@@ -53,14 +60,20 @@ def _fields(
     yield from {"sha256_file": found.file, "sha256": found.content, "sha256_leaves": found.leaves}.items()
 
 
-def _write(path: Path, fields: Iterable[tuple[str, Any]]) -> None:
+def _awaited(digests: Future[Digests], still: Still) -> Digests:
+    while wait((digests,), BREATH).not_done:
+        still()
+    return digests.result()
+
+
+def _write(path: Path, fields: Iterable[tuple[str, Any]], still: Still) -> None:
     """As JSON. An iterator becomes a list with one element a line, and is never in memory as a whole."""
     with path.open("wb") as file:
         before = b"{\n "
         for name, value in fields:
             file.write(before + encode(name) + b": ")
             if isinstance(value, Iterator):
-                _write_list(file, value)
+                _write_list(file, value, still)
             else:
                 file.write(encode(value))
             before = b",\n "
@@ -68,11 +81,12 @@ def _write(path: Path, fields: Iterable[tuple[str, Any]]) -> None:
         _settle(file)
 
 
-def _write_list(file: BinaryIO, elements: Iterator[Any]) -> None:
+def _write_list(file: BinaryIO, elements: Iterator[Any], still: Still) -> None:
     before = b"["
     for one in elements:
         file.write(before + b"\n  " + encode(one))
         before = b","
+        still()
     file.write(b"\n ]" if before == b"," else b"[]")
 
 

@@ -34,8 +34,10 @@ from inference.contract.canonical import NotCanonical
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
-FINISHING = timedelta(seconds=280)
-"""reading everything once more takes its time; Celery ends a task at 300 s"""
+KEEP_SECONDS = 10.0
+"""a lease that is kept is told anew so often"""
+LONGEST_FINISH = 3_000
+"""seconds; reading everything once more takes its time: a register of half a year has fifteen million seals"""
 TURN_SECONDS = 40.0
 """then the worker does something else as well"""
 GLANCE = timedelta(seconds=5)
@@ -189,8 +191,7 @@ def _tell(export: Export, **progress: object) -> None:
 
 
 def _finish(export: Export) -> None:
-    _tell(export, lease_until=timezone.now() + FINISHING)
-    attested = attest(files_of(export), export.selected, export.rows)
+    attested = attest(files_of(export), export.selected, export.rows, still=_Keeping(export))
     now = timezone.now()
     with transaction.atomic():
         kept_until = None if export.month else now + timedelta(hours=settings.EXPORTS_KEPT_HOURS)
@@ -199,6 +200,18 @@ def _finish(export: Export) -> None:
             expires_at=kept_until, lease_until=None, problem="",
         )  # fmt: skip
         _note(export, Operation.EXPORT_FINISHED, rows=export.rows, bytes=export.bytes, sha256=attested.sha256)
+
+
+class _Keeping:
+    """Keeps the lease while the export is finished. Raises `LostLease` once it was cancelled."""
+
+    def __init__(self, export: Export) -> None:
+        self._export, self._next = export, 0.0
+
+    def __call__(self) -> None:
+        if time.monotonic() >= self._next:
+            _tell(self._export, lease_until=timezone.now() + LEASE)
+            self._next = time.monotonic() + KEEP_SECONDS
 
 
 def _give_up(export: Export, trouble: Trouble, exc: Exception | None) -> None:

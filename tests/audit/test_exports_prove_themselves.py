@@ -1,6 +1,8 @@
 """Exports as workers write them are verified by the program that needs no Signalbox; what was changed is found."""
 
 import gzip
+import itertools
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from audit import manifest
 from audit.checkpoints import write_checkpoint
+from audit.export_files import Digests, Files
+from audit.export_proofs import Proofs
+from audit.finding import Selection
 from audit.models import Checkpoint
 from controlplane.lifecycle import ExportState
 from controlplane.models import Export
@@ -58,6 +64,23 @@ def test_command_writes_what_is_verified(tmp_path: Path) -> None:
     for name in ("it.jsonl", "it.jsonl.gz"):
         assert command("export_audit", "--format", "jsonl", "-o", str(tmp_path / name)).status == 0
         assert verified(tmp_path / "it.manifest.json")[0] == 0
+
+
+def test_who_attests_is_asked_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    files, asked = files_of(written()), threading.Event()
+
+    def slow(_: Files) -> Digests:
+        assert asked.wait(30)
+        return Digests("", "", "")
+
+    monkeypatch.setattr(manifest, "BREATH", 0.01)
+    with monkeypatch.context() as patched:
+        patched.setattr(Proofs, "seals", lambda _: iter(()))
+        patched.setattr(Files, "digests", slow)
+        manifest.attest(files, Selection(), 42, still=asked.set)  # while it waits for what is read
+    times = itertools.count()
+    manifest.attest(files, Selection(), 42, still=lambda: next(times))
+    assert next(times) >= 5, "at each seal"
 
 
 def test_changed_line_is_found() -> None:

@@ -192,6 +192,35 @@ def test_cancelled_while_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not files_of(export).content.exists()
 
 
+def test_lease_is_kept_until_it_is_cancelled() -> None:
+    rows()
+    export = ordered()
+    taken = exports.claim(timezone.now())
+    assert taken is not None
+    Export.objects.update(lease_until=timezone.now())
+    keeping = exports._Keeping(taken)
+    keeping()
+    assert again(export).lease_until > timezone.now() + timedelta(seconds=30)
+    Export.objects.update(state=ExportState.CANCELLED)
+    keeping()  # told a moment ago
+    with pytest.raises(exports.LostLease):
+        exports._Keeping(taken)()
+    assert again(export).state == ExportState.CANCELLED
+
+
+def test_cancelled_while_it_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    def attest(*_: Any, still: Any) -> None:
+        Export.objects.update(state=ExportState.CANCELLED)
+        still()
+        pytest.fail("nobody wants it any more")
+
+    rows()
+    export = ordered()
+    monkeypatch.setattr(exports, "attest", attest)
+    write_next()
+    assert again(export).state == ExportState.CANCELLED
+
+
 def test_full_disk_is_told_and_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
     rows()
     expected, export = whole(), ordered()
@@ -217,7 +246,7 @@ def test_what_nobody_foresaw_is_told_and_tried_again(monkeypatch: pytest.MonkeyP
     rows()
     export = ordered()
     with monkeypatch.context() as patched:
-        patched.setattr(exports, "attest", lambda *_: 1 / 0)
+        patched.setattr(exports, "attest", lambda *_, **__: 1 / 0)
         write_next()
     assert (again(export).state, export.problem) == (ExportState.RUNNING, Trouble.UNEXPECTED)
     other = ordered()

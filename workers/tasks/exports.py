@@ -6,9 +6,9 @@ from django.utils import timezone
 from workers import exports
 
 
-@shared_task
+@shared_task(time_limit=exports.LONGEST_FINISH)
 def write_exports() -> None:
-    """Go on with the export that is due."""
+    """Go on with the export that is due. A turn is short, but its end cannot be parted."""
     exports.write_next()
 
 
