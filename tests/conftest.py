@@ -7,6 +7,7 @@ import pytest
 from django.conf import settings
 from django.db import connections
 from django.test.utils import setup_databases, teardown_databases
+from django.utils import translation
 from redis import Redis
 
 from audit import numbering
@@ -66,6 +67,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _new_writers() -> None:
     """The register is emptied after tests that commit: who has written there would seem to have lost its rows."""
     numbering._free.clear()
+
+
+@pytest.fixture(autouse=True)
+def _language() -> Iterator[None]:
+    """A request of a test client leaves its language in the thread, and what comes next would be answered in it."""
+    yield
+    translation.deactivate()
 
 
 def as_actor(user: User) -> Actor:

@@ -32,6 +32,7 @@ def instance() -> Iterator[RunningSignalbox]:
 
 @pytest.fixture
 def signalbox(instance: RunningSignalbox) -> RunningSignalbox:
-    """The instance, answering: an earlier test may have killed its engine."""
+    """The instance, answering: an earlier test may have killed any of its processes."""
     instance.wait_for_answer(120)
+    instance.wait_for_console(60)
     return instance

@@ -120,6 +120,13 @@ class RunningSignalbox:
             time.sleep(0.5)
         raise AssertionError(f"no answer after {seconds} s: {getattr(last, 'text', last)}")
 
+    def wait_for_console(self, seconds: float) -> None:
+        """Until it serves; the gateway answers without it."""
+        begun = time.monotonic()
+        while not (up := self.console_port in self.ports_in_use()) and time.monotonic() - begun < seconds:
+            time.sleep(0.2)
+        assert up, f"no console after {seconds} s:\n{self.output}"
+
     def manage(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """``manage.py`` in another terminal."""
         python = env.ROOT / ".venv" / "bin" / "python"
