@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 HELD_BYTES = 16 * 1024
 """of an answer that its client does not read; beyond, its source has to wait"""
+LINGER_SECONDS = 2.0
+"""how long the rest of a refused request is thrown away, so that its sender can read why"""
 LONGEST_KEPT_URL = 128
 """only targets up to this length are kept once they were taken apart"""
 
@@ -124,6 +126,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._base: dict[str, Any] = {}
         """what the scopes of all its requests have in common"""
         self._idle_since = 0.0
+        self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -135,11 +138,13 @@ class StrictProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(self.limits.header_seconds, self._head_too_slow)
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         self._piece = len(data)
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
-        if self.transport.is_closing() or not self._in_head:
+        if self._refused or self.transport.is_closing() or not self._in_head:
             return
         if self._head_bytes > self.limits.header_bytes:
             self._refuse(HeadTooLarge())
@@ -152,6 +157,8 @@ class StrictProtocol(HttpToolsProtocol):
         self._head_bytes = max(self._head_bytes, 1)  # also when it came together with the end of another request
 
     def on_headers_complete(self) -> None:
+        if self._refused:
+            return
         self._in_head = False
         came, self._head_bytes = self._head_bytes + self._piece, 0
         self._stop_timer()
@@ -192,6 +199,8 @@ class StrictProtocol(HttpToolsProtocol):
             self.pipeline.appendleft((cycle, self.app))
 
     def on_message_complete(self) -> None:
+        if self._refused:
+            return
         self._in_head = True  # what comes next is the head of another request
         self._stop_timer()
         if self.cycle is not None:
@@ -285,12 +294,22 @@ class StrictProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: BadRequest) -> None:
         """Answer what cannot be read as a request, and close: nothing after it could be trusted."""
-        if self.transport.is_closing():
+        if self._refused or self.transport.is_closing():
             return
+        self._refused = True
         if self._running is None or self._running.response_complete:
             body = openai_body(error)
             self.transport.write(
                 b"%bcontent-type: application/json\r\ncontent-length: %d\r\n" % (STATUS_LINE[error.status], len(body))
                 + b"x-request-id: %b\r\nconnection: close\r\n\r\n%b" % (secrets.token_hex(16).encode("ascii"), body)
             )
-        self.transport.close()
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """Closing while bytes come in resets the connection, and the client may never read what it was told."""
+        self._stop_timer()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)

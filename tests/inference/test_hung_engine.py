@@ -64,7 +64,7 @@ async def test_stopped_process_leaves_and_its_requests_are_answered_elsewhere(st
 
 async def last_event(gateway: Gateway, began: set[str]) -> str:
     """Of a stream of some seconds; its replica is in `began` once the first one is there."""
-    body = {"model": "smol", "messages": [], "stream": True, "max_tokens": 100}
+    body = {"model": "smol", "messages": [], "stream": True, "max_tokens": 300}
     last = ""
     async with gateway.http.stream(
         "POST", "/v1/chat/completions", json=body, headers=gateway.authorization
