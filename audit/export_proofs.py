@@ -8,7 +8,7 @@ import re
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, takewhile
 from typing import Any
 
@@ -31,6 +31,7 @@ LINES_AT_ONCE = 500
 Numbers = Mapping[str, BitMap64]
 """writer -> its numbers in an export: a fraction of a byte for each, two where they are scattered"""
 NONE = BitMap64()
+Still = Callable[[], object]
 
 
 def numbers_of(files: Files) -> Numbers:
@@ -56,10 +57,11 @@ def _unescaped(found: re.Match[str]) -> str:
 class Proofs:
     """Of the rows with these numbers. First all of `seals`, then what they led to is in `sealed` and `checkpoints`."""
 
-    def __init__(self, numbers: Numbers, selection: Selection) -> None:
+    def __init__(self, numbers: Numbers, selection: Selection, still: Still = lambda: None) -> None:
+        """`still` is called with each portion of seals, also of those that bind no row of the export."""
         self.sealed = 0
         """rows that the seals prove"""
-        self._numbers, self._selection = numbers, selection
+        self._numbers, self._selection, self._still = numbers, selection, still
         self._ends = array("q", Checkpoint.objects.order_by("number").values_list("number", flat=True))
         self._signed = array("q")
 
@@ -118,6 +120,7 @@ class Proofs:
         after, last = ends["first"] - 1, self._end(ends["last"])
         seals = Seal.objects.filter(number__lte=last).defer("leaves").order_by("number")
         while some := list(seals.filter(number__gt=after)[:SEALS_AT_ONCE]):
+            self._still()
             yield some
             after = some[-1].number
 

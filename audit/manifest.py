@@ -15,14 +15,13 @@ from typing import Any, BinaryIO, NamedTuple
 from msgspec.json import encode
 
 from audit.export_files import Digests, Files
-from audit.export_proofs import Proofs, numbers_of
+from audit.export_proofs import Proofs, Still, numbers_of
 from audit.finding import Selection
 from audit.signing import signer
 
 FORMAT = "signalbox-export/1"
 BREATH = 5.0
 """seconds"""
-Still = Callable[[], object]
 
 
 class Attested(NamedTuple):
@@ -39,8 +38,8 @@ def attest(files: Files, selection: Selection, count: int, *, still: Still = lam
     """
     with ThreadPoolExecutor(1) as thread:  # reading and hashing need no interpreter
         later = thread.submit(files.digests)
-        proofs = Proofs(numbers_of(files), selection)
-        _write(files.manifest, _fields(files, selection, count, proofs, partial(_awaited, later, still)), still)
+        proofs = Proofs(numbers_of(files), selection, still)
+        _write(files.manifest, _fields(files, selection, count, proofs, partial(_awaited, later, still)))
     _sign(files)
     return Attested(later.result().file, count - proofs.sealed)
 
@@ -66,14 +65,14 @@ def _awaited(digests: Future[Digests], still: Still) -> Digests:
     return digests.result()
 
 
-def _write(path: Path, fields: Iterable[tuple[str, Any]], still: Still) -> None:
+def _write(path: Path, fields: Iterable[tuple[str, Any]]) -> None:
     """As JSON. An iterator becomes a list with one element a line, and is never in memory as a whole."""
     with path.open("wb") as file:
         before = b"{\n "
         for name, value in fields:
             file.write(before + encode(name) + b": ")
             if isinstance(value, Iterator):
-                _write_list(file, value, still)
+                _write_list(file, value)
             else:
                 file.write(encode(value))
             before = b",\n "
@@ -81,12 +80,11 @@ def _write(path: Path, fields: Iterable[tuple[str, Any]], still: Still) -> None:
         _settle(file)
 
 
-def _write_list(file: BinaryIO, elements: Iterator[Any], still: Still) -> None:
+def _write_list(file: BinaryIO, elements: Iterator[Any]) -> None:
     before = b"["
     for one in elements:
         file.write(before + b"\n  " + encode(one))
         before = b","
-        still()
     file.write(b"\n ]" if before == b"," else b"[]")
 
 

@@ -89,6 +89,16 @@ def test_seals_are_read_while_they_are_asked_for(
         assert next(proofs.seals())["number"] == 1
 
 
+@pytest.mark.django_db
+@pytest.mark.usefixtures("sealed")
+def test_seals_that_bind_nothing_of_it_are_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Millions may come before the first that does, and whoever keeps a lease has to hear of them."""
+    monkeypatch.setattr(export_proofs, "SEALS_AT_ONCE", 1)
+    told: list[None] = []
+    assert not list(Proofs({"nobody": BitMap64([1])}, Selection(), lambda: told.append(None)).seals())
+    assert len(told) == 5
+
+
 @given(st.dictionaries(st.sampled_from(["w", "é", "a b"]), st.sets(st.integers(1, 60)), max_size=3))
 def test_places_are_those_of_the_numbers(held: dict[str, set[int]]) -> None:
     ranges = [["a b", 5, 9], ["w", 1, 20], ["w", 30, 31], ["é", 59, 70]]

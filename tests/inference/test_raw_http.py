@@ -27,30 +27,6 @@ async def exchange(gateway: Gateway, data: bytes) -> bytes:
         writer.close()
 
 
-async def test_refused_before_all_was_sent_still_reads_why(gateway: Gateway, engine: Engine) -> None:
-    """A reset would take the answer away from whoever still writes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    writer.write(post(gateway, "host: x").removesuffix(b"\r\n") + b"x: " + b"a" * 20_000)
-    await asyncio.sleep(0.2)
-    writer.write(b"a" * 20_000 + b"\r\n\r\n" + post(gateway, "host: x", "content-length: 16", body=b'{"model":"smol"}'))
-    await writer.drain()
-    answered = await asyncio.wait_for(reader.read(), 5)
-    assert answered.startswith(b"HTTP/1.1 431")
-    assert answered.count(b"HTTP/1.1") == 1
-    assert not engine.asked, "what follows a refused request is no request"
-    writer.close()
-
-
-async def test_pipelined_behind_a_refused_one_is_not_served(gateway: Gateway, engine: Engine) -> None:
-    long = post(gateway, "host: x", "content-length: 0", "x-long: " + "a" * 17_000)
-    served = post(gateway, "host: x", "content-length: 16", body=b'{"model":"smol"}')
-    answered = await exchange(gateway, long + served)
-    assert answered.startswith(b"HTTP/1.1 431")
-    assert answered.count(b"HTTP/1.1") == 1
-    await asyncio.sleep(0.2)
-    assert not engine.asked
-
-
 def post(gateway: Gateway, *lines: str, body: bytes = b"") -> bytes:
     head = ["POST /v1/chat/completions HTTP/1.1", f"authorization: Bearer {gateway.key.token}", *lines, "", ""]
     return "\r\n".join(head).encode() + body
@@ -80,6 +56,30 @@ async def test_head_over_the_limit_is_431(gateway: Gateway, engine: Engine) -> N
         assert (await exchange(gateway, post(gateway, *lines))).startswith(b"HTTP/1.1 431")
     endless = post(gateway, "host: x").removesuffix(b"\r\n") + b"x: " + b"a" * 40_000
     assert (await exchange(gateway, endless)).startswith(b"HTTP/1.1 431")
+    assert not engine.asked
+
+
+async def test_refused_before_all_was_sent_still_reads_why(gateway: Gateway, engine: Engine) -> None:
+    """A reset would take the answer away from whoever still writes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(post(gateway, "host: x").removesuffix(b"\r\n") + b"x: " + b"a" * 20_000)
+    await asyncio.sleep(0.2)
+    writer.write(b"a" * 20_000 + b"\r\n\r\n" + post(gateway, "host: x", "content-length: 16", body=b'{"model":"smol"}'))
+    await writer.drain()
+    answered = await asyncio.wait_for(reader.read(), 5)
+    assert answered.startswith(b"HTTP/1.1 431")
+    assert answered.count(b"HTTP/1.1") == 1
+    assert not engine.asked, "what follows a refused request is no request"
+    writer.close()
+
+
+async def test_pipelined_behind_a_refused_one_is_not_served(gateway: Gateway, engine: Engine) -> None:
+    long = post(gateway, "host: x", "content-length: 0", "x-long: " + "a" * 17_000)
+    served = post(gateway, "host: x", "content-length: 16", body=b'{"model":"smol"}')
+    answered = await exchange(gateway, long + served)
+    assert answered.startswith(b"HTTP/1.1 431")
+    assert answered.count(b"HTTP/1.1") == 1
+    await asyncio.sleep(0.2)
     assert not engine.asked
 
 

@@ -221,6 +221,16 @@ def test_cancelled_while_it_is_finished(monkeypatch: pytest.MonkeyPatch) -> None
     assert again(export).state == ExportState.CANCELLED
 
 
+def waits_alone_and_is_done_later(export: Export, trouble: Trouble) -> None:
+    assert (again(export).state, export.problem) == (ExportState.RUNNING, trouble)
+    other = ordered()
+    write_next()
+    assert again(other).state == ExportState.DONE, "the one in trouble keeps nobody from it"
+    Export.objects.filter(pk=export.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    write_next()
+    assert (again(export).state, export.problem) == (ExportState.DONE, "")
+
+
 def test_full_disk_is_told_and_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
     rows()
     expected, export = whole(), ordered()
@@ -232,13 +242,7 @@ def test_full_disk_is_told_and_waited_out(monkeypatch: pytest.MonkeyPatch) -> No
     with monkeypatch.context() as patched:
         patched.setattr(export_files, "_write_all", full)
         write_next()
-    assert (again(export).state, export.problem) == (ExportState.RUNNING, Trouble.DISK_FULL)
-    other = ordered()
-    write_next()
-    assert again(other).state == ExportState.DONE, "the one in trouble keeps nobody from it"
-    Export.objects.filter(pk=export.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
-    write_next()
-    assert (again(export).state, export.problem) == (ExportState.DONE, "")
+    waits_alone_and_is_done_later(export, Trouble.DISK_FULL)
     assert files_of(export).content.read_bytes() == expected
 
 
@@ -248,13 +252,7 @@ def test_what_nobody_foresaw_is_told_and_tried_again(monkeypatch: pytest.MonkeyP
     with monkeypatch.context() as patched:
         patched.setattr(exports, "attest", lambda *_, **__: 1 / 0)
         write_next()
-    assert (again(export).state, export.problem) == (ExportState.RUNNING, Trouble.UNEXPECTED)
-    other = ordered()
-    write_next()
-    assert again(other).state == ExportState.DONE, "the one in trouble keeps nobody from it"
-    Export.objects.filter(pk=export.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
-    write_next()
-    assert (again(export).state, export.problem) == (ExportState.DONE, "")
+    waits_alone_and_is_done_later(export, Trouble.UNEXPECTED)
 
 
 def test_part_that_is_gone_ends_it(directory: Path) -> None:
