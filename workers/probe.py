@@ -16,7 +16,8 @@ import httpx
 from controlplane import engine_tls
 from workers.verdict import Health
 
-HEALTH_SECONDS = 3.0
+HEALTH_SECONDS = 6.0
+"""how late an engine may answer: one whose processor others have may be silent for seconds, and serves all the same"""
 TOKEN_SECONDS = 20.0
 PROGRESS_SECONDS = 5.0
 IDLE_TOKEN_EVERY = 30.0
@@ -48,6 +49,7 @@ class _Known:
     """What is going on with one engine: the open or unread question, and when it last gave a token."""
 
     run: float | None
+    ready: bool
     future: Future[Health] | None = None
     asked_at: float = 0.0
     token_at: float = float("-inf")
@@ -60,7 +62,9 @@ class Prober:
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="probe")
         self._known: dict[str, _Known] = {}
         self._lock = threading.Lock()
-        self._client = httpx.Client(timeout=HEALTH_SECONDS, trust_env=False, limits=httpx.Limits(max_connections=None))
+        # A connection a look: engines close an idle one after 5 s, perhaps just when the next question is written.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        self._client = httpx.Client(timeout=HEALTH_SECONDS, trust_env=False, limits=limits)
 
     def ask(self, targets: Iterable[Target], patience: float) -> dict[str, Health]:
         """What is known after at most `patience` seconds. An engine that has not answered by then is left out."""
@@ -73,10 +77,15 @@ class Prober:
             return answers
 
     def _question(self, target: Target) -> Future[Health]:
-        """The engine's open question, or a new one. An answer that waited too long to be read is thrown away."""
+        """The engine's open question, or a new one. An answer that waited too long to be read is thrown away.
+
+        So is one from before another worker found the engine ready: it tells of an engine that was still loading.
+        """
         known = self._known.get(target.name)
         if known is None or known.run != target.run:
-            known = self._known[target.name] = _Known(target.run)
+            known = self._known[target.name] = _Known(target.run, target.ready)
+        if known.ready != target.ready:
+            known.ready, known.future = target.ready, None
         stale = time.monotonic() - known.asked_at > STALE_SECONDS
         if known.future is None or (known.future.done() and stale):
             token = not target.ready or time.monotonic() - known.token_at > IDLE_TOKEN_EVERY

@@ -12,7 +12,7 @@ from redis import Redis
 
 from audit.models import Event
 from audit.record import Actor
-from controlplane import publish
+from controlplane import gateway_tables, publish
 from controlplane.actions.change_deployment import change_deployment
 from controlplane.actions.create_deployment import create_deployment
 from controlplane.engine_secrets import HIDDEN, is_secret, kept, shown, shown_variables
@@ -176,7 +176,7 @@ def test_replica_without_its_key_is_not_published(upstream: Deployment, settings
     factories.ReplicaFactory(deployment=upstream, name="up-0")
     factories.TargetFactory(route__name="chat", deployment=upstream)
     settings.MASTER_KEY = secrets.token_bytes(32)
-    assert publish.route_table().routes[0].targets[0].replicas == ()
+    assert gateway_tables.route_table().routes[0].targets[0].replicas == ()
 
 
 # -- what counts as a secret

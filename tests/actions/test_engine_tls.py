@@ -6,7 +6,7 @@ import pytest
 
 from audit.models import Event
 from audit.record import Actor
-from controlplane import publish
+from controlplane import gateway_tables, publish
 from controlplane.actions.change_deployment import change_deployment
 from controlplane.actions.create_deployment import create_deployment
 from controlplane.errors import Invalid
@@ -88,7 +88,7 @@ def test_gateway_is_told_at_once(
     TargetFactory(deployment=far)
     ReplicaFactory(deployment=far, url=far.external_url)
     told = []
-    monkeypatch.setattr(publish, "publish_routes", lambda: told.append(publish.route_table()))
+    monkeypatch.setattr(publish, "publish_routes", lambda: told.append(gateway_tables.route_table()))
     with django_capture_on_commit_callbacks(execute=True):
         change_deployment(far, tls_ca=AUTHORITY.pem, tls_verify=False, actor=alice)
     [replica] = told[-1].routes[0].targets[0].replicas

@@ -6,7 +6,7 @@ import pytest
 
 from audit.models import Event
 from audit.record import Actor
-from controlplane import publish
+from controlplane import gateway_tables
 from controlplane.actions.set_route import change_route, create_route
 from controlplane.errors import Invalid
 from controlplane.models import Route
@@ -50,7 +50,7 @@ def test_gateway_is_told(alice: Actor, route: Route) -> None:
     change_route(
         route, rules=[rule], affinity_header=" X-User ", timeouts=TimeoutsEntry(connect=0.5, total=60), actor=alice
     )
-    [entry] = publish.route_table().routes
+    [entry] = gateway_tables.route_table().routes
     assert entry.rules == (
         RuleEntry(("big", "small"), endpoints=("chat",), header="x-tier", header_values=("gold",), fallback=True),
     )

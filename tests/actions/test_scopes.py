@@ -3,15 +3,17 @@
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from audit.models import Event
 from audit.record import Actor
-from controlplane import publish
+from controlplane import gateway_tables
 from controlplane.actions.change_project import change_project
 from controlplane.actions.create_api_key import create_api_key
 from controlplane.actions.create_project import create_project
 from controlplane.errors import Invalid
 from controlplane.models import ApiKey
+from inference.contract import tables
 from tests.factories import ApiKeyFactory, ProjectFactory
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +47,7 @@ def test_bad_scope_is_refused(alice: Actor, field: str, value: str) -> None:
 def test_gateway_is_told(alice: Actor) -> None:
     key = made(alice, endpoints=["chat"], cidrs=["10.0.0.0/8"])
     change_project(key.project, media_hosts=["*.Example.com"], actor=alice)
-    entry = publish.key_entry(key)
+    entry = gateway_tables.key_entry(key)
     assert (entry.endpoints, entry.cidrs, entry.media_hosts) == (("chat",), ("10.0.0.0/8",), ("*.example.com",))
 
 
@@ -56,13 +58,12 @@ def test_bad_media_host_is_refused(alice: Actor, host: str) -> None:
 
 
 def test_changed_project_publishes_its_keys(
-    alice: Actor, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+    alice: Actor, redis: Redis, django_capture_on_commit_callbacks: Any
 ) -> None:
-    key, published = ApiKeyFactory(), []
-    monkeypatch.setattr(publish, "publish_key", lambda row: published.append(publish.key_entry(row)))
+    key = ApiKeyFactory()
     with django_capture_on_commit_callbacks(execute=True):
         change_project(key.project, media_hosts=["a.example"], actor=alice)
-    assert [(entry.id, entry.media_hosts) for entry in published] == [(key.key_id, ("a.example",))]
+    assert tables.decode_key(redis.hget(tables.KEYS, key.key_id)).media_hosts == ("a.example",)
 
 
 def test_change_is_in_the_register_and_an_equal_one_is_none(alice: Actor) -> None:
@@ -73,14 +74,11 @@ def test_change_is_in_the_register_and_an_equal_one_is_none(alice: Actor) -> Non
     assert event.changes == {"title": ["old", "new"]}
 
 
-def test_register_mode_reaches_the_gateway(
-    alice: Actor, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
-) -> None:
-    key, published = ApiKeyFactory(), []
-    monkeypatch.setattr(publish, "publish_key", lambda row: published.append(publish.key_entry(row).register_mode))
+def test_register_mode_reaches_the_gateway(alice: Actor, redis: Redis, django_capture_on_commit_callbacks: Any) -> None:
+    key = ApiKeyFactory()
     with django_capture_on_commit_callbacks(execute=True):
         change_project(key.project, register_mode="metadata", actor=alice)
-    assert published == ["metadata"]
+    assert tables.decode_key(redis.hget(tables.KEYS, key.key_id)).register_mode == "metadata"
     assert Event.objects.get().changes == {"register_mode": ["digest", "metadata"]}
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from controlplane import body_keys, publish
+from controlplane import body_keys, gateway_tables
 from controlplane.models import BodyKey
-from inference.contract import bodies
+from inference.contract import bodies, tables
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -19,15 +19,15 @@ def a_key(mode: str = "full", **fields: Any) -> Any:
 
 @pytest.mark.parametrize("mode", ["metadata", "digest"])
 def test_none_where_nothing_is_kept(mode: str) -> None:
-    assert publish.key_entry(a_key(mode)).body_key == ""
+    assert gateway_tables.key_entry(a_key(mode)).body_key == ""
     assert not BodyKey.objects.exists()
 
 
 @pytest.mark.parametrize("mode", ["masked", "full"])
 def test_made_once_and_told_again(mode: str) -> None:
     key = a_key(mode, created_by="dora")
-    entry = publish.key_entry(key)
-    assert publish.key_entry(key) == entry
+    entry = gateway_tables.key_entry(key)
+    assert gateway_tables.key_entry(key) == entry
     told = bodies.BodyKey.parse(entry.body_key)
     pair = BodyKey.objects.get(person="dora")
     assert told == (str(pair.pk), bytes(pair.public))
@@ -39,7 +39,7 @@ def test_one_for_all_keys_of_a_person_in_a_project_and_another_elsewhere() -> No
     same = a_key(project=first.project, created_by="dora")
     other = a_key(project=first.project, created_by="emil")
     elsewhere = a_key(created_by="dora")
-    told = [publish.key_entry(key).body_key for key in (first, same, other, elsewhere)]
+    told = [gateway_tables.key_entry(key).body_key for key in (first, same, other, elsewhere)]
     assert told[0] == told[1]
     assert len(set(told)) == 3
 
@@ -53,6 +53,6 @@ def test_many_keys_need_one_look(django_assert_num_queries: Any) -> None:
 
 
 def test_gateways_never_hear_the_private_half() -> None:
-    entry = publish.key_entry(a_key(created_by="dora"))
+    entry = gateway_tables.key_entry(a_key(created_by="dora"))
     private = body_keys.private_of(BodyKey.objects.get())
-    assert private not in publish.tables.encode(entry)
+    assert private not in tables.encode(entry)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from redis import Redis
 from redis.exceptions import RedisError
 
-from controlplane import publish
+from controlplane import gateway_tables, publish
 from inference.contract import tables
 from tests import factories
 
@@ -62,7 +62,8 @@ def test_each_full_pass_is_a_new_generation(redis: Redis) -> None:
 def test_no_half_filled_hash_stays(redis: Redis) -> None:
     factories.ApiKeyFactory()
     publish.publish_all()
-    assert not redis.exists(tables.KEYS + ".new")
+    assert redis.keys(tables.KEYS + "*") == [tables.KEYS.encode()]
+    assert redis.ttl(tables.KEYS) == -1
 
 
 def test_same_routes_are_announced_once(redis: Redis) -> None:
@@ -76,7 +77,7 @@ def test_only_ready_replicas_take_traffic(redis: Redis) -> None:
     target = factories.TargetFactory()
     ready = factories.ReplicaFactory(deployment=target.deployment, url="http://127.0.0.1:9001")
     factories.ReplicaFactory(deployment=target.deployment, state="starting")
-    [route] = publish.route_table().routes
+    [route] = gateway_tables.route_table().routes
     [entry] = route.targets[0].replicas
     assert (entry.name, entry.url) == (ready.name, "http://127.0.0.1:9001")
     assert len(entry.key) == 64
@@ -85,7 +86,7 @@ def test_only_ready_replicas_take_traffic(redis: Redis) -> None:
 def test_external_engine_gets_no_key_of_ours() -> None:
     target = factories.TargetFactory(deployment__flavour="external", deployment__backend="external")
     factories.ReplicaFactory(deployment=target.deployment)
-    [route] = publish.route_table().routes
+    [route] = gateway_tables.route_table().routes
     assert route.targets[0].replicas[0].key == ""
 
 
@@ -93,20 +94,23 @@ def test_context_length_is_the_shortest_of_the_targets() -> None:
     route = factories.RouteFactory()
     for length in (4096, 2048, None):
         factories.TargetFactory(route=route, deployment__version__max_model_len=length)
-    [entry] = publish.route_table().routes
+    [entry] = gateway_tables.route_table().routes
     assert entry.max_model_len == 2048
 
 
 def test_project_of_route() -> None:
     factories.RouteFactory(name="mine", project=factories.ProjectFactory(name="team-a"))
     factories.RouteFactory(name="all")
-    assert {route.name: route.project for route in publish.route_table().routes} == {"mine": "team-a", "all": None}
+    assert {route.name: route.project for route in gateway_tables.route_table().routes} == {
+        "mine": "team-a",
+        "all": None,
+    }
 
 
 def test_table_costs_the_same_for_more_routes() -> None:
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:
-            publish.route_table()
+            gateway_tables.route_table()
         return len(captured)
 
     factories.TargetFactory()

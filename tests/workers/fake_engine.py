@@ -2,7 +2,8 @@
 
 Behaviours: ``crash`` (ends at once with 3), ``stubborn`` (ignores SIGTERM), ``family`` (a child in the group, one in a
 session of its own), ``chatty`` (2 MB of log first), ``hung`` (healthy, has work, makes no progress), ``sick`` (/health
-answers 503), ``mute`` (/health is well, no token comes), ``slow`` (a token takes 2 s), ``busy`` (work, and progress).
+answers 503), ``mute`` (/health is well, no token comes), ``slow`` (a token takes 2 s), ``busy`` (work, and progress),
+``silent`` (/health takes 4 s), ``closing`` (keeps a connection until a second question comes on it).
 """
 
 import itertools
@@ -28,8 +29,18 @@ def _metrics() -> str:
 
 
 class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1" if "closing" in BEHAVIOURS else "HTTP/1.0"
+
+    def handle(self) -> None:
+        if "closing" not in BEHAVIOURS:
+            return super().handle()
+        self.handle_one_request()
+        self.rfile.read(1)
+        return None
+
     def do_GET(self) -> None:
         if self.path == "/health":
+            time.sleep(4 if "silent" in BEHAVIOURS else 0)
             self._answer(503 if "sick" in BEHAVIOURS else 200, "")
         elif self.path == "/load":
             self._answer(200, json.dumps({"server_load": len(BEHAVIOURS & {"hung", "busy"})}))

@@ -8,7 +8,7 @@ from django.conf import settings
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from controlplane import publish
+from controlplane import gateway_tables
 from controlplane.actions.rotate_api_key import rotate_api_key
 from controlplane.models import ApiKey
 from inference.auth import Authenticator
@@ -96,7 +96,7 @@ async def test_while_redis_is_away_nothing_is_forgotten() -> None:
 def test_publishing_an_overlap(alice: Any, redis: Redis) -> None:
     key = ApiKeyFactory()
     rotate_api_key(key, actor=alice)
-    entry = publish.key_entry(ApiKey.objects.get())
+    entry = gateway_tables.key_entry(ApiKey.objects.get())
     assert (entry.previous_digest, entry.previous_expires > 0) == (key.digest, True)
     ApiKey.objects.update(previous_expires_at=moment(1_000_000_000))
-    assert publish.key_entry(ApiKey.objects.get()).previous_digest == ""
+    assert gateway_tables.key_entry(ApiKey.objects.get()).previous_digest == ""

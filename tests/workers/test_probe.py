@@ -109,6 +109,28 @@ def test_answer_of_an_earlier_start_does_not_count(serve: Serve) -> None:
     assert prober.ask([replace(target, run=2.0)], 0.1) == {}
 
 
+def test_answer_from_before_it_was_ready_does_not_count(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker has seen it answer meanwhile: that this one's question met it loading says nothing any more."""
+    monkeypatch.setattr(probe, "TOKEN_SECONDS", 0.5)
+    target, prober = serve("slow"), Prober()
+    prober.ask([target], 0.1)
+    time.sleep(1)
+    monkeypatch.setattr(probe, "TOKEN_SECONDS", 20.0)
+    assert prober.ask([replace(target, ready=True)], 5) == {"a-0": Health(ok=True)}
+
+
+def test_ready_engine_may_be_silent_for_some_seconds(serve: Serve) -> None:
+    """Others may have its processor; it is frozen here, and goes on."""
+    assert _ask(replace(serve("silent"), ready=True)) == {"a-0": Health(ok=True)}
+
+
+def test_connection_that_the_engine_closes_when_idle_is_no_fault(serve: Serve) -> None:
+    """No look finds a connection that an earlier one left open: it may end while the question is written."""
+    target, prober = serve("closing"), Prober()
+    for _ in range(3):
+        assert prober.ask([target], 5) == {"a-0": Health(ok=True)}
+
+
 def test_many_are_asked_at_once(serve: Serve) -> None:
     target = serve("slow")
     begun = time.monotonic()
