@@ -19,7 +19,11 @@ from workers.verdict import Health
 HEALTH_SECONDS = 6.0
 """how late an engine may answer: one whose processor others have may be silent for seconds, and serves all the same"""
 TOKEN_SECONDS = 20.0
-PROGRESS_SECONDS = 5.0
+PROGRESS_SECONDS = 20.0
+"""how long an engine with work may stand still: it does while it compiles what it is asked for the first time.
+
+Gateways turn to its siblings long before that; whoever takes its work from the last one answers with errors instead.
+"""
 IDLE_TOKEN_EVERY = 30.0
 STALE_SECONDS = 10.0
 MOST_AT_ONCE = 32
@@ -119,7 +123,7 @@ class Prober:
             return _progress(self._client, target, figures)
         if not token:
             return Health(ok=True)
-        health = _token(self._client, target)
+        health = _token(self._client, target) if target.ready else _first_token(self._client, target)
         if health.ok:
             known.token_at = time.monotonic()
         return health
@@ -148,8 +152,17 @@ def _external(client: httpx.Client, target: Target) -> Health:
     return Health(ok=False, reason="unhealthy", message=f"{target.url}/v1/models answered {answer.status_code}")
 
 
-def _token(client: httpx.Client, target: Target) -> Health:
-    body = {"model": target.served_name, "prompt": "1", "max_tokens": 1, "temperature": 0}
+def _first_token(client: httpx.Client, target: Target) -> Health:
+    """With log probabilities, for which vLLM compiles code: some 10 s on a processor, during which all its work stands.
+
+    An operator may have switched them off.
+    """
+    health = _token(client, target, logprobs=1)
+    return health if health.ok else _token(client, target)
+
+
+def _token(client: httpx.Client, target: Target, **more: int) -> Health:
+    body = {"model": target.served_name, "prompt": "1", "max_tokens": 1, "temperature": 0, **more}
     headers = {"Authorization": f"Bearer {target.key}"}
     answer = client.post(f"{target.url}/v1/completions", json=body, headers=headers, timeout=TOKEN_SECONDS)
     if answer.status_code == 200 and answer.json().get("choices"):

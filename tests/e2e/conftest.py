@@ -1,13 +1,26 @@
 """One instance with the real engine for all end-to-end tests; it is stopped as a user stops it."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests import figures
 from tests.e2e.running import RunningSignalbox
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure tells what became of the engine meanwhile: most that goes wrong here goes through it."""
+    report = yield
+    running = getattr(item, "funcargs", {}).get("signalbox")
+    if report.failed and running is not None:
+        with suppress(Exception):
+            lines = (f"{one['at']} {one['new_state']}: {one['reason']} {one['message']}" for one in running.history())
+            report.sections.append(("replica", "\n".join(lines)))
+    return report
 
 
 @pytest.fixture

@@ -96,6 +96,13 @@ class RunningSignalbox:
         headers = {"Authorization": f"Bearer {self.credentials['SIGNALBOX_ADMIN_TOKEN']}"}
         return httpx.Client(base_url=f"{self.console_url}/api/v1", headers=headers, timeout=30, trust_env=False)
 
+    def history(self) -> list[dict[str, str]]:
+        """What became of its first replica, the newest first."""
+        with self.api() as api:
+            replica = api.get("/replicas").json()["results"][0]
+            history: list[dict[str, str]] = api.get(f"/replicas/{replica['id']}").json()["history"]
+            return history
+
     def ask(self, question: str = QUESTION, key: str | None = None) -> httpx.Response:
         """One chat request through the gateway."""
         body = {

@@ -77,6 +77,14 @@ def test_json_mode_and_more_answers(ai: openai.OpenAI) -> None:
     assert all(choice.logprobs is not None for choice in answer.choices)
 
 
+def test_what_is_asked_for_the_first_time_does_not_take_the_engine_out(
+    ai: openai.OpenAI, signalbox: RunningSignalbox
+) -> None:
+    """vLLM compiles code for log probabilities, and stands still meanwhile."""
+    ai.completions.create(model=MODEL, prompt="1", max_tokens=4, logprobs=3)
+    assert not [line for line in signalbox.history() if line["reason"] == "no_progress"]
+
+
 def test_remote_picture_is_refused(ai: openai.OpenAI) -> None:
     picture = {"type": "image_url", "image_url": {"url": "http://169.254.169.254/latest"}}
     with pytest.raises(openai.BadRequestError) as refused:

@@ -24,10 +24,7 @@ def test_engine_comes_back_and_history_says_why(signalbox: RunningSignalbox) -> 
     time.sleep(1)
     took = signalbox.wait_for_answer(90)
     figures.tell(f"kill -9 of the engine: answers again after {took + 1:.0f} s")
-    with signalbox.api() as api:
-        replica = api.get("/replicas").json()["results"][0]
-        history = api.get(f"/replicas/{replica['id']}").json()["history"]
-    assert any("9" in line["message"] or "SIGKILL" in line["message"] for line in history)
+    assert any("9" in line["message"] or "SIGKILL" in line["message"] for line in signalbox.history())
 
 
 @pytest.mark.parametrize("words", [("celery", "worker"), ("celery", "beat"), ("config.asgi",), ("-m inference",)])

@@ -3,7 +3,8 @@
 Behaviours: ``crash`` (ends at once with 3), ``stubborn`` (ignores SIGTERM), ``family`` (a child in the group, one in a
 session of its own), ``chatty`` (2 MB of log first), ``hung`` (healthy, has work, makes no progress), ``sick`` (/health
 answers 503), ``mute`` (/health is well, no token comes), ``slow`` (a token takes 2 s), ``busy`` (work, and progress),
-``silent`` (/health takes 4 s), ``closing`` (keeps a connection until a second question comes on it).
+``silent`` (/health takes 4 s), ``closing`` (keeps a connection until a second question comes on it), ``plain`` (refuses
+log probabilities), ``lazy`` (no token without log probabilities).
 """
 
 import itertools
@@ -52,11 +53,15 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(404, "")
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length", 0)))
+        asked = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
         key = os.environ.get("VLLM_API_KEY")
         if key and self.headers.get("authorization") != f"Bearer {key}":
             self._answer(401, "{}")
         elif "mute" in BEHAVIOURS:
+            self._answer(500, "{}")
+        elif "plain" in BEHAVIOURS and "logprobs" in asked:
+            self._answer(400, "{}")
+        elif "lazy" in BEHAVIOURS and "logprobs" not in asked:
             self._answer(500, "{}")
         else:
             time.sleep(2 if "slow" in BEHAVIOURS else 0)

@@ -64,6 +64,16 @@ def test_one_of_both_is_not_enough(serve: Serve, behaviour: str, reason: str) ->
     assert "http://127.0.0.1" in health.message
 
 
+def test_code_for_log_probabilities_is_compiled_before_it_is_ready(serve: Serve) -> None:
+    target = serve("lazy")
+    assert _ask(target)["a-0"].ok
+    assert not _ask(replace(target, ready=True))["a-0"].ok
+
+
+def test_engine_without_log_probabilities_is_ready_all_the_same(serve: Serve) -> None:
+    assert _ask(serve("plain"))["a-0"].ok
+
+
 def test_wrong_key_is_not_ready(serve: Serve) -> None:
     assert _ask(replace(serve(), key="other"))["a-0"].reason == "no_token"
 
