@@ -153,7 +153,7 @@ def _external(client: httpx.Client, target: Target) -> Health:
 
 
 def _first_token(client: httpx.Client, target: Target) -> Health:
-    """With log probabilities, for which vLLM compiles code: some 10 s on a processor, during which all its work stands.
+    """With log probabilities: unless it is eager, vLLM compiles code for them at the first, and all its work stands.
 
     An operator may have switched them off.
     """

@@ -87,6 +87,10 @@ def own_environment(spec: ReplicaSpec) -> dict[str, str]:
     }
     if spec.flavour == "vllm-cpu":
         found |= _CPU_ENVIRONMENT
+    if _is_eager(spec):
+        # vLLM compiles some helpers all the same, when they are first needed: the first request for log probabilities
+        # holds up all others for 10 s.
+        found["TORCHDYNAMO_DISABLE"] = "1"
     if _in_one_process(spec):
         # Without this vLLM puts even a single worker into a process of its own on a CPU, and torch is imported three
         # times instead of twice: 10 s of every start and 600 MB on a small machine.
@@ -111,6 +115,11 @@ def _in_one_process(spec: ReplicaSpec) -> bool:
     """A CPU engine whose model is not split over several workers."""
     split = any(name.endswith("-parallel-size") and value != 1 for name, value in spec.engine_args.items())
     return spec.flavour == "vllm-cpu" and not split and "distributed-executor-backend" not in spec.engine_args
+
+
+def _is_eager(spec: ReplicaSpec) -> bool:
+    """A CPU engine that is to compile nothing."""
+    return spec.flavour == "vllm-cpu" and bool((_CPU_DEFAULTS | dict(spec.engine_args))["enforce-eager"])
 
 
 def _model(source: str) -> str:

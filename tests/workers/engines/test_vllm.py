@@ -124,3 +124,12 @@ def test_several_workers_are_left_to_vllm(args: dict[str, object]) -> None:
 def test_faster_openmp_is_preloaded_on_a_cpu() -> None:
     assert vllm.environment(spec(), PYTHON, {}, threads=2, preload="/o.so")["LD_PRELOAD"] == "/o.so"
     assert "LD_PRELOAD" not in vllm.environment(spec(flavour="vllm"), PYTHON, {}, threads=2, preload="/o.so")
+
+
+@pytest.mark.parametrize(
+    ("fields", "compiles"),
+    [({}, False), ({"engine_args": {"enforce-eager": False}}, True), ({"flavour": "vllm"}, True)],
+)
+def test_eager_engine_compiles_nothing_at_the_first_request_either(fields: dict[str, object], compiles: bool) -> None:
+    found = vllm.environment(spec(**fields), PYTHON, {}, threads=2)
+    assert found.get("TORCHDYNAMO_DISABLE") == (None if compiles else "1")
