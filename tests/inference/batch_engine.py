@@ -1,8 +1,8 @@
 """A stand-in that works like a real engine: some requests run, the rest wait, its counters move with each step.
 
 ``python -m tests.inference.batch_engine`` runs it as a process of its own, which can be stopped as only processes can;
-it prints its URL, and a line whenever it is asked for metrics. On SIGUSR1 its steps stand still, while it answers all
-that needs none; on SIGUSR2 they go on.
+it prints its URL, and how often it was heard whenever it is asked for metrics. On SIGUSR1 its steps stand still, while
+it answers all that needs none; on SIGUSR2 they go on.
 """
 
 import asyncio
@@ -79,10 +79,10 @@ class EngineProcess:
     url: str
 
     async def told_its_metrics(self) -> None:
-        """Return when it has: then it is asked for the second time."""
+        """Return when it has, and was heard in time."""
         assert self.process.stdout is not None
-        for _ in range(2):
-            await asyncio.to_thread(self.process.stdout.readline)
+        while not int(await asyncio.to_thread(self.process.stdout.readline)):
+            pass
 
     def stall(self) -> None:
         self.process.send_signal(signal.SIGUSR1)
@@ -112,13 +112,14 @@ async def main() -> None:
     batch = Batch()
 
     def metrics() -> str:
-        print("asked for metrics", flush=True)
+        print(engine.heard, flush=True)
         return batch.metrics()
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, batch.pace.clear)
     loop.add_signal_handler(signal.SIGUSR2, batch.pace.set)
-    async with Engine(batch.script, metrics=metrics) as engine:
+    engine = Engine(batch.script, metrics=metrics)
+    async with engine:
         print(engine.url, flush=True)
         await asyncio.Event().wait()
 

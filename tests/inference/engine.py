@@ -43,6 +43,8 @@ class Engine:
     metrics: Callable[[], str] | None = None
     """what it tells of itself; without them 404"""
     polled: list[Asked] = field(default_factory=list)
+    heard: int = 0
+    """answers about itself that surely arrived in time: the next question came on the same connection"""
     tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> "Engine":
@@ -72,10 +74,12 @@ class Engine:
         assert task is not None
         self._tasks.add(task)
         serving = asyncio.ensure_future(asyncio.sleep(0))
-        counted = False
+        counted = told = False
         try:
             while (asked := await read_request(reader)) is not None:
                 if asked.line.startswith("GET /metrics "):
+                    self.heard += told
+                    told = True
                     await self._tell_metrics(asked, writer)
                     continue
                 self.connections += not counted
