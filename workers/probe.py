@@ -55,7 +55,7 @@ class _Known:
     run: float | None
     ready: bool
     future: Future[Health] | None = None
-    asked_at: float = 0.0
+    answered_at: float = 0.0
     token_at: float = float("-inf")
 
 
@@ -90,14 +90,19 @@ class Prober:
             known = self._known[target.name] = _Known(target.run, target.ready)
         if known.ready != target.ready:
             known.ready, known.future = target.ready, None
-        stale = time.monotonic() - known.asked_at > STALE_SECONDS
+        stale = time.monotonic() - known.answered_at > STALE_SECONDS
         if known.future is None or (known.future.done() and stale):
             token = not target.ready or time.monotonic() - known.token_at > IDLE_TOKEN_EVERY
-            known.asked_at = time.monotonic()
             known.future = self._pool.submit(self._look, target, known, token)
         return known.future
 
     def _look(self, target: Target, known: _Known, token: bool) -> Health:
+        try:
+            return self._found(target, known, token)
+        finally:
+            known.answered_at = time.monotonic()
+
+    def _found(self, target: Target, known: _Known, token: bool) -> Health:
         try:
             if target.external:
                 return self._look_at_external(target)

@@ -88,6 +88,16 @@ def test_hung_engine_with_work_is_found_out(serve: Serve, monkeypatch: pytest.Mo
     assert _ask(serve("hung", ready=True))["a-0"].reason == "no_progress"
 
 
+def test_hang_counts_however_long_it_took_to_find_out(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer is too old when it waited to be read, not when the engine was watched for long."""
+    monkeypatch.setattr(probe, "PROGRESS_SECONDS", 3.0)
+    monkeypatch.setattr(probe, "STALE_SECONDS", 2.5)
+    target, prober = serve("hung", ready=True), Prober()
+    assert prober.ask([target], 0.1) == {}
+    time.sleep(3.6)
+    assert prober.ask([target], 0.1)["a-0"].reason == "no_progress"
+
+
 def test_busy_engine_is_not_asked_for_a_token(serve: Serve) -> None:
     assert _ask(serve("busy", "mute", ready=True)) == {"a-0": Health(ok=True)}
 
