@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from controlplane import gateway_tables, publish
-from controlplane.models import ApiKey
+from controlplane.models import ApiKey, Replica
 from inference.contract import tables
 from tests import factories
 
@@ -42,6 +42,12 @@ def revoke(key: ApiKey) -> None:
     publish.publish_key(key)
 
 
+def make_ready(replica: Replica) -> None:
+    replica.state = "ready"
+    replica.save()
+    publish.publish_routes()
+
+
 def replicas(redis: Redis) -> tuple[str, ...]:
     [route] = tables.decode_routes(redis.get(tables.ROUTES)).routes
     return tuple(replica.name for replica in route.targets[0].replicas)
@@ -49,13 +55,7 @@ def replicas(redis: Redis) -> tuple[str, ...]:
 
 def test_ready_replica_stays_in_the_table(redis: Redis, after_reading: Arrange) -> None:
     replica = factories.ReplicaFactory(deployment=factories.TargetFactory().deployment, state="starting")
-
-    def other_worker() -> None:
-        replica.state = "ready"
-        replica.save()
-        publish.publish_routes()
-
-    after_reading("encoded_route_table", other_worker)
+    after_reading("encoded_route_table", lambda: make_ready(replica))
     publish.publish_routes()
     assert replicas(redis) == (replica.name,)
 
@@ -66,13 +66,7 @@ def test_change_there_and_back_is_noticed(redis: Redis, after_reading: Arrange) 
     publish.publish_routes()
     replica.state = "unhealthy"
     replica.save()
-
-    def other_worker() -> None:
-        replica.state = "ready"
-        replica.save()
-        publish.publish_routes()
-
-    after_reading("encoded_route_table", other_worker)
+    after_reading("encoded_route_table", lambda: make_ready(replica))
     publish.publish_routes()
     assert replicas(redis) == (replica.name,)
 
